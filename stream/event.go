@@ -13,7 +13,6 @@ type Kind string
 // them ends a stream.
 const (
 	Output   Kind = "output"
-	Notice   Kind = "notice" // news about the command between its lines, such as its place in a queue
 	Complete Kind = "complete"
 	Failed   Kind = "error"
 )
