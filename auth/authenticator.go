@@ -1,0 +1,128 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// MinAdminKey is the least number of characters of an admin key.
+const MinAdminKey = 32
+
+// maxPresented is the longest text that is looked at.
+const maxPresented = 1024
+
+// An AuthenticatorConfig is what NewAuthenticator needs.
+type AuthenticatorConfig struct {
+	// Keys holds the keys. Required.
+	Keys KeyStore
+	// AdminKey allows everything. It may have any form; a text of fewer than
+	// MinAdminKey characters is refused. Only its hash is kept. Defaults to
+	// none.
+	AdminKey Secret
+	// FlushEvery is the time between two writings of when keys were last used.
+	// Defaults to 30 s; a key is written at most that often.
+	FlushEvery time.Duration
+	// Now is the clock. Defaults to time.Now.
+	Now func() time.Time
+}
+
+func (c AuthenticatorConfig) withDefaults() AuthenticatorConfig {
+	c.FlushEvery = cmp.Or(c.FlushEvery, 30*time.Second)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c AuthenticatorConfig) validate() error {
+	switch length := len(c.AdminKey.Reveal()); {
+	case c.Keys == nil:
+		return errors.New("auth: AuthenticatorConfig.Keys is required")
+	case c.FlushEvery < 0:
+		return errors.New("auth: AuthenticatorConfig.FlushEvery is negative")
+	case c.AdminKey.IsZero():
+		return nil
+	case utf8.RuneCountInString(c.AdminKey.Reveal()) < MinAdminKey:
+		return fmt.Errorf("auth: AuthenticatorConfig.AdminKey has fewer than %d characters", MinAdminKey)
+	case length > maxPresented:
+		return fmt.Errorf("auth: AuthenticatorConfig.AdminKey has more than %d bytes", maxPresented)
+	}
+	return nil
+}
+
+// An Authenticator tells from a presented key who the caller is. It asks the
+// store each time, so a revoked key stops working at once.
+//
+// All methods are safe for concurrent use.
+type Authenticator struct {
+	keys      KeyStore
+	adminHash []byte // nil without an admin key
+	now       func() time.Time
+	uses      *uses
+}
+
+// NewAuthenticator returns an Authenticator. Close it when done.
+func NewAuthenticator(config AuthenticatorConfig) (*Authenticator, error) {
+	config = config.withDefaults()
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	a := &Authenticator{keys: config.Keys, now: config.Now}
+	if !config.AdminKey.IsZero() {
+		a.adminHash = HashSecret(config.AdminKey)
+	}
+	a.uses = newUses(config.Keys, config.FlushEvery, config.Now)
+	return a, nil
+}
+
+// Authenticate returns the principal of the presented key. Every key that does
+// not work is ErrUnauthenticated; ReasonOf tells the operator why. Any other
+// error is the store's, as it came: then nothing is known about the key.
+//
+// A text that is not a key is refused before the store is asked. A key that the
+// store does not know costs the same comparison as one that it knows.
+func (a *Authenticator) Authenticate(ctx context.Context, presented string) (Principal, error) {
+	if len(presented) > maxPresented {
+		return Principal{}, &refusal{ReasonMalformed}
+	}
+	if a.adminHash != nil && sameHash(HashSecret(NewSecret(presented)), a.adminHash) {
+		return Admin(), nil
+	}
+	id, secret, err := ParseKey(presented)
+	if err != nil {
+		return Principal{}, &refusal{ReasonMalformed}
+	}
+	presentedHash := HashSecret(secret)
+	key, err := a.keys.Get(ctx, id)
+	if errors.Is(err, ErrKeyNotFound) {
+		sameHash(presentedHash, make([]byte, len(presentedHash)))
+		return Principal{}, &refusal{ReasonUnknown}
+	}
+	if err != nil {
+		return Principal{}, err
+	}
+	now := a.now()
+	switch {
+	case !sameHash(presentedHash, key.Hash):
+		return Principal{}, &refusal{ReasonWrongSecret}
+	case !key.RevokedAt.IsZero():
+		return Principal{}, &refusal{ReasonRevoked}
+	case !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt):
+		return Principal{}, &refusal{ReasonExpired}
+	}
+	a.uses.record(key, now)
+	return key.principal(), nil
+}
+
+// Flush writes when keys were last used, for those that were not written within
+// FlushEvery. It runs by itself every FlushEvery; nobody needs to call it.
+func (a *Authenticator) Flush(ctx context.Context) error { return a.uses.flush(ctx, false) }
+
+// Close stops the background work and writes when keys were last used. The
+// store must still be open. Authenticate goes on working, but notes no more
+// uses. Closing again is nil.
+func (a *Authenticator) Close(ctx context.Context) error { return a.uses.close(ctx) }
