@@ -1,0 +1,57 @@
+package rdev
+
+import (
+	"context"
+
+	"github.com/orchard9/rdev/exec"
+)
+
+// Status is what a project's target is doing.
+type Status string
+
+// The statuses.
+const (
+	StatusRunning  Status = "running"   // commands can run
+	StatusPending  Status = "pending"   // the target is starting
+	StatusFailed   Status = "failed"    // the target is there and broken
+	StatusNotFound Status = "not_found" // there is no target
+)
+
+// A Project is a place where commands run: a pod, or a folder on this machine.
+type Project struct {
+	// Name is 1 to 63 of [a-z0-9-], beginning and ending with a letter or
+	// digit (a DNS label, RFC 1123).
+	Name        string
+	Description string
+	Status      Status
+	// Detail says why the status is not running, for people; and what else
+	// they should know of the project, such as an error in its settings.
+	Detail string
+}
+
+// Target returns where the project's commands run.
+func (p Project) Target() exec.Target { return exec.Target{Name: p.Name} }
+
+// Projects is the port through which a Service knows its projects.
+// Implementations are safe for concurrent use and answer from memory.
+type Projects interface {
+	// Get returns the project, or an error that wraps ErrProjectNotFound.
+	Get(ctx context.Context, name string) (Project, error)
+	// List returns all projects, by name.
+	List(ctx context.Context) ([]Project, error)
+}
+
+// ValidProjectName reports whether name can name a project.
+func ValidProjectName(name string) bool {
+	if name == "" || len(name) > 63 || name[0] == '-' || name[len(name)-1] == '-' {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,144 @@
+package rdev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/exec"
+)
+
+// errShutdown ends the commands of a Service that is closed.
+var errShutdown = errors.New("rdev: the service was closed")
+
+// errCanceled ends a command whose cancellation was asked for.
+var errCanceled = errors.New("rdev: the command was cancelled")
+
+// Run records a command and starts it; it does not wait for it. With
+// req.IdempotencyKey, a repeated request returns the first one's command and
+// created is false.
+//
+// A request that is refused never becomes a command: ErrProjectNotFound,
+// ErrForbidden, policy.ErrRefused (a *policy.Refusal), ErrInvalidArgument (an
+// *ArgumentError), exec.ErrInvalidCommand (an *exec.FieldError),
+// ErrIdempotencyConflict, ErrShuttingDown. What goes wrong later is the
+// command's outcome and no error of Run.
+func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (cmd Command, created bool, err error) {
+	if _, err := s.allow(ctx, caller, req.Project, req.scope()); err != nil {
+		return Command{}, false, err
+	}
+	cmd, err = s.plan(caller, req)
+	if err != nil {
+		return Command{}, false, err
+	}
+	// The worker is counted before the record exists: once Close has begun to
+	// wait, no record is made that nobody runs.
+	if err := s.enter(); err != nil {
+		return Command{}, false, err
+	}
+	stored, created, err := s.cfg.Commands.Insert(ctx, cmd)
+	if err != nil {
+		s.workers.Done()
+		return Command{}, false, fmt.Errorf("rdev: record command: %w", err)
+	}
+	if !created {
+		s.workers.Done()
+		if stored.RequestDigest != cmd.RequestDigest {
+			return Command{}, false, ErrIdempotencyConflict
+		}
+		return stored, false, nil
+	}
+	s.launch(stored)
+	return stored, true, nil
+}
+
+// plan turns a request into the record of a queued command.
+func (s *Service) plan(caller auth.Principal, req Request) (Command, error) {
+	timeout, err := s.timeout(req.Timeout)
+	if err != nil {
+		return Command{}, err
+	}
+	if err := checkIdempotencyKey(req.IdempotencyKey); err != nil {
+		return Command{}, err
+	}
+	plan, err := s.cfg.Policy.Plan(req.Request)
+	if err != nil {
+		return Command{}, err
+	}
+	env := make(map[string]string, len(req.Env)+len(plan.Env))
+	for name, value := range req.Env {
+		env[name] = value
+	}
+	for name, value := range plan.Env { // the policy's have the last word
+		env[name] = value
+	}
+	now := s.now()
+	cmd := Command{
+		ID:             NewCommandID(now),
+		Project:        req.Project,
+		Type:           req.Type(),
+		Argv:           plan.Argv,
+		State:          StateQueued,
+		KeyID:          caller.KeyID,
+		CreatedAt:      now,
+		IdempotencyKey: req.IdempotencyKey,
+	}
+	if req.IdempotencyKey != "" {
+		cmd.RequestDigest = req.digest()
+	}
+	cmd.Spec = exec.Command{
+		ID:        cmd.ID,
+		Target:    exec.Target{Name: req.Project},
+		Argv:      plan.Argv,
+		Env:       env,
+		Dir:       req.Dir,
+		Stdin:     plan.Stdin,
+		Timeout:   timeout,
+		Grace:     s.cfg.Grace,
+		MaxOutput: s.cfg.MaxOutput,
+	}
+	if err := cmd.Spec.Validate(); err != nil {
+		return Command{}, err
+	}
+	return cmd, nil
+}
+
+func (s *Service) timeout(asked time.Duration) (time.Duration, error) {
+	switch {
+	case asked < 0:
+		return 0, &ArgumentError{Field: "timeout", Problem: "is negative"}
+	case asked > s.cfg.MaxTimeout:
+		return 0, &ArgumentError{Field: "timeout", Problem: fmt.Sprintf("is above the longest that is allowed, %v", s.cfg.MaxTimeout)}
+	case asked == 0:
+		return s.cfg.DefaultTimeout, nil
+	}
+	return asked, nil
+}
+
+func checkIdempotencyKey(key string) error {
+	if len(key) > 255 {
+		return &ArgumentError{Field: "Idempotency-Key", Problem: "is longer than 255 characters"}
+	}
+	for i := range len(key) {
+		if key[i] < 0x21 || key[i] > 0x7e {
+			return &ArgumentError{Field: "Idempotency-Key", Problem: "holds something else than printable ASCII characters"}
+		}
+	}
+	return nil
+}
+
+// enter counts a worker in, unless the Service was closed.
+func (s *Service) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrShuttingDown
+	}
+	s.workers.Add(1)
+	return nil
+}
+
+// now is the time of records, in the precision that stores keep.
+func (s *Service) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,157 @@
+// Package rdev is the core: it runs commands in projects, streams what they
+// print and keeps the records of them. Service composes the ports of the
+// packages exec, auth and stream with the two that this package declares for
+// itself, Projects and Commands; the server and the command line are thin
+// layers over it.
+//
+// The caller of every method is an argument and is checked here, so that no
+// way leads around the keys.
+package rdev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/exec"
+	"github.com/orchard9/rdev/exec/policy"
+	"github.com/orchard9/rdev/stream"
+)
+
+// Config is what a Service is made of.
+type Config struct {
+	Executor exec.Executor // Required.
+	Projects Projects      // Required.
+	Commands Commands      // Required.
+	Broker   stream.Broker // Required.
+	Keys     auth.KeyStore // Required.
+
+	// Policy decides what a request becomes. Defaults to the restricted level.
+	Policy policy.Policy
+	// DefaultTimeout is the time limit of a command that asks for none.
+	// Defaults to one hour.
+	DefaultTimeout time.Duration
+	// MaxTimeout is the longest that a command may ask for. Defaults to a day.
+	MaxTimeout time.Duration
+	// MaxOutput is how many bytes of output of one command are kept. Defaults
+	// to exec.DefaultMaxOutput.
+	MaxOutput int64
+	// Grace is the time between TERM and KILL. Defaults to exec.DefaultGrace.
+	Grace time.Duration
+	// LeaveRunning says that Close detaches from the running commands, for an
+	// executor that keeps them, and that the next Service over the same
+	// records goes on with them. Defaults to false: Close cancels them.
+	LeaveRunning bool
+
+	// Now is the clock of the records. Defaults to time.Now.
+	Now func() time.Time
+	// OnError is told of failures in the background that no caller sees, such
+	// as a store that does not take an append and is tried again. It must not
+	// block. Defaults to none.
+	OnError func(error)
+}
+
+func (c Config) withDefaults() Config {
+	if c.DefaultTimeout == 0 {
+		c.DefaultTimeout = time.Hour
+	}
+	if c.MaxTimeout == 0 {
+		c.MaxTimeout = 24 * time.Hour
+	}
+	if c.MaxOutput == 0 {
+		c.MaxOutput = exec.DefaultMaxOutput
+	}
+	if c.Grace == 0 {
+		c.Grace = exec.DefaultGrace
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.OnError == nil {
+		c.OnError = func(error) {}
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Executor == nil:
+		return errors.New("rdev: Config.Executor is required")
+	case c.Projects == nil:
+		return errors.New("rdev: Config.Projects is required")
+	case c.Commands == nil:
+		return errors.New("rdev: Config.Commands is required")
+	case c.Broker == nil:
+		return errors.New("rdev: Config.Broker is required")
+	case c.Keys == nil:
+		return errors.New("rdev: Config.Keys is required")
+	case c.DefaultTimeout > c.MaxTimeout:
+		return fmt.Errorf("rdev: Config.DefaultTimeout %v is above MaxTimeout %v", c.DefaultTimeout, c.MaxTimeout)
+	}
+	return nil
+}
+
+// A Service runs commands. All methods are safe for concurrent use.
+type Service struct {
+	cfg Config
+
+	// base is the parent of every running command's context; stop ends it
+	// with the cause that tells the executor what to do with them.
+	base context.Context
+	stop context.CancelCauseFunc
+	// patience ends when nobody waits any longer for stores to answer.
+	patience context.Context
+	giveUp   context.CancelFunc
+
+	mu      sync.Mutex
+	closed  bool
+	running map[string]*worker // by command id
+	workers sync.WaitGroup
+}
+
+// New returns a Service over cfg, after it has taken up what an earlier one
+// left: commands that were queued or running in the records are handed to the
+// executor again under their old ids, which goes on with them or tells that
+// they are lost. ctx bounds the start alone. Close the Service when done.
+func New(ctx context.Context, cfg Config) (*Service, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	s := &Service{cfg: cfg, running: make(map[string]*worker)}
+	s.base, s.stop = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.patience, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.recover(ctx); err != nil {
+		_ = s.Close(ctx)
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends the Service: it takes no new commands (ErrShuttingDown), cancels
+// the running ones, or detaches from them if Config.LeaveRunning, and waits
+// until all of that is recorded or ctx ends: then it gives up on stores that do
+// not answer, and the next Service finds those commands unfinished. It does not
+// close the ports.
+func (s *Service) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	cause := errShutdown
+	if s.cfg.LeaveRunning {
+		cause = exec.ErrDetached
+	}
+	s.stop(cause)
+	done := make(chan struct{})
+	go func() { s.workers.Wait(); close(done) }()
+	defer s.giveUp()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("rdev: commands are still being ended: %w", ctx.Err())
+	}
+}

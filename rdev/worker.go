@@ -1,0 +1,335 @@
+package rdev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/orchard9/rdev/exec"
+	"github.com/orchard9/rdev/stream"
+)
+
+// How a worker deals with a store or an executor that is not there for a
+// while.
+const (
+	retryMin      = 50 * time.Millisecond
+	retryMax      = 2 * time.Second
+	startPatience = 30 * time.Second // for an executor that answers ErrNotStarted
+	storeTimeout  = 15 * time.Second // for one call of a store
+)
+
+// A worker brings one command from its record to its end. It is the only
+// writer of the command's stream and record in this process.
+type worker struct {
+	s   *Service
+	cmd Command
+	// ctx is the command's: its end cancels the command, or detaches from it,
+	// by its cause.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	// published is the Seq of the last event in the stream.
+	published uint64
+	// project is cmd.Project, for others to read.
+	project string
+	// ending is set before readers can see the terminal event, done is closed
+	// when the worker is through.
+	ending atomic.Bool
+	done   chan struct{}
+}
+
+// launch starts the worker of a command; the caller has entered.
+func (s *Service) launch(cmd Command) {
+	w := &worker{s: s, cmd: cmd, project: cmd.Project, done: make(chan struct{})}
+	w.ctx, w.cancel = context.WithCancelCause(s.base)
+	if !cmd.CancelRequestedAt.IsZero() {
+		w.cancel(errCanceled)
+	}
+	s.mu.Lock()
+	s.running[cmd.ID] = w
+	s.mu.Unlock()
+	go func() {
+		defer s.workers.Done()
+		defer close(w.done)
+		defer func() {
+			s.mu.Lock()
+			delete(s.running, cmd.ID)
+			s.mu.Unlock()
+			w.cancel(nil)
+		}()
+		if err := w.run(); err != nil && !errors.Is(err, exec.ErrDetached) {
+			s.cfg.OnError(fmt.Errorf("rdev: command %s: %w", cmd.ID, err))
+		}
+	}()
+}
+
+// run does the work. An error means that the record is not in a terminal
+// state: the next Service over it tries again.
+func (w *worker) run() error {
+	if w.cmd.State == StateRunning { // taken over: another worker may have published
+		ended, err := w.catchUp()
+		if err != nil || ended {
+			return err
+		}
+	}
+	if err := w.begin(); err != nil {
+		if errors.Is(err, ErrStaleState) {
+			return nil // another owner has ended it
+		}
+		return err
+	}
+	if w.cmd.State != StateRunning { // cancelled, or there was no target to run in
+		return nil
+	}
+	result, err := w.execute()
+	if errors.Is(err, exec.ErrDetached) {
+		return err
+	}
+	return w.finish(result, err)
+}
+
+// catchUp finds out what the stream holds already. If that includes its end,
+// the record is brought in line with it.
+func (w *worker) catchUp() (ended bool, err error) {
+	var head stream.Head
+	err = w.retry("read stream", func(ctx context.Context) error {
+		sub, err := w.s.cfg.Broker.Subscribe(ctx, w.cmd.StreamID(), 0)
+		if err != nil {
+			return err
+		}
+		defer sub.Close()
+		head = sub.Head()
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	w.published = head.Seq
+	if !head.Terminal {
+		return false, nil
+	}
+	return true, w.record(head.Seq, nil)
+}
+
+// begin makes the record running, with the incarnation of the target in it,
+// before the executor hears of the command for the first time. If there is no
+// target, or the command was cancelled meanwhile, it ends the command.
+func (w *worker) begin() error {
+	if w.cmd.State != StateQueued {
+		return nil
+	}
+	target := w.cmd.Spec.Target
+	if locator, ok := w.s.cfg.Executor.(exec.Locator); ok {
+		var err error
+		if target, err = locator.Locate(w.ctx, target.Name); err != nil && context.Cause(w.ctx) == nil {
+			return w.finish(exec.Result{}, err)
+		}
+	}
+	if cause := context.Cause(w.ctx); cause != nil {
+		if errors.Is(cause, exec.ErrDetached) {
+			return cause
+		}
+		return w.finish(exec.Result{}, cause)
+	}
+	return w.update("record start", func(c *Command) error {
+		c.State, c.StartedAt, c.Spec.Target = StateRunning, w.s.now(), target
+		return nil
+	})
+}
+
+// execute runs the command, or goes on with it, and publishes its lines.
+func (w *worker) execute() (exec.Result, error) {
+	spec := w.cmd.Spec
+	deadline := time.Now().Add(startPatience)
+	for wait := retryMin; ; wait = min(2*wait, retryMax) {
+		spec.After = w.published
+		result, err := w.s.cfg.Executor.Execute(w.ctx, spec, w.publishLines)
+		if !errors.Is(err, exec.ErrNotStarted) || time.Now().After(deadline) {
+			return result, err
+		}
+		select {
+		case <-w.ctx.Done():
+			return result, context.Cause(w.ctx)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// publishLines is the executor's sink. It blocks for as long as the broker does
+// not take the lines: they wait where the command runs, which goes on.
+func (w *worker) publishLines(lines []exec.Line) error {
+	return w.publish(outputEvents(lines))
+}
+
+func (w *worker) publish(events []stream.Event) error {
+	err := w.retry("publish", func(ctx context.Context) error {
+		return w.s.cfg.Broker.Publish(ctx, w.cmd.StreamID(), events)
+	})
+	if errors.Is(err, stream.ErrClosed) {
+		// Another owner ended the stream. Nothing more can be told of this
+		// command, and it is not this worker's to end.
+		return fmt.Errorf("%w: %w", exec.ErrDetached, err)
+	}
+	if err != nil {
+		return err
+	}
+	w.published = events[len(events)-1].Seq
+	return nil
+}
+
+// finish publishes the terminal event and records the end. In this order: a
+// record is only ever terminal when its stream is, so that whoever restarts
+// after a crash in between finds the record unfinished and mends it.
+func (w *worker) finish(result exec.Result, err error) error {
+	var event stream.Event
+	var final *exec.Result
+	seq := w.published + 1
+	if err == nil {
+		final = &result
+		event = completeEvent(seq, stateOf(result), result)
+	} else {
+		state, code, message := w.failure(err)
+		event = failedEvent(seq, state, code, message)
+	}
+	w.ending.Store(true)
+	if err := w.publish([]stream.Event{event}); err != nil && !errors.Is(err, stream.ErrClosed) {
+		return err
+	}
+	return w.record(seq, final)
+}
+
+// record makes the record say what the terminal event at seq says. That event
+// is read back: if two owners ended the command, the first one's word counts,
+// and result is recorded only if it is that one's.
+func (w *worker) record(seq uint64, result *exec.Result) error {
+	var state State
+	var code Code
+	var message string
+	err := w.retry("read end of stream", func(ctx context.Context) error {
+		e, err := w.terminal(ctx, seq)
+		if err != nil {
+			return err
+		}
+		state, code, message, err = decodeTerminal(e)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = w.update("record end", func(c *Command) error {
+		c.State, c.Code, c.Message, c.EndedAt = state, code, message, w.s.now()
+		if result != nil && code == "" {
+			c.Result, c.EndedAt = result, result.Ended.UTC().Truncate(time.Microsecond)
+		}
+		return nil
+	})
+	if errors.Is(err, ErrStaleState) {
+		return nil
+	}
+	if err == nil {
+		err = w.retry("close stream", func(ctx context.Context) error {
+			return w.s.cfg.Broker.Close(ctx, w.cmd.StreamID())
+		})
+	}
+	return err
+}
+
+// terminal reads the terminal event of the stream, which should be at seq; if
+// another owner was first, it is before that.
+func (w *worker) terminal(ctx context.Context, seq uint64) (stream.Event, error) {
+	sub, err := w.s.cfg.Broker.Subscribe(ctx, w.cmd.StreamID(), seq-1)
+	if err != nil {
+		return stream.Event{}, err
+	}
+	defer sub.Close()
+	head := sub.Head()
+	if !head.Terminal {
+		return stream.Event{}, fmt.Errorf("the stream ends at %d without a terminal event", head.Seq)
+	}
+	if head.Seq != seq {
+		return w.terminal(ctx, head.Seq)
+	}
+	events, err := sub.Next(ctx)
+	if err != nil {
+		return stream.Event{}, err
+	}
+	return events[len(events)-1], nil
+}
+
+func stateOf(r exec.Result) State {
+	switch {
+	case r.Reason == exec.Canceled:
+		return StateCanceled
+	case r.Reason == exec.TimedOut:
+		return StateTimedOut
+	case r.ExitCode == 0 && r.Signal == "":
+		return StateSucceeded
+	}
+	return StateFailed
+}
+
+// failure says how a command without a Result ended.
+func (w *worker) failure(err error) (State, Code, string) {
+	code := CodeOf(err)
+	switch {
+	case errors.Is(err, errCanceled), errors.Is(err, errShutdown),
+		errors.Is(err, context.Canceled) && w.ctx.Err() != nil:
+		return StateCanceled, CodeCanceled, "the command was cancelled before it started"
+	case errors.Is(err, exec.ErrLost), errors.Is(err, exec.ErrOutcomeUnknown):
+		return StateLost, code, err.Error()
+	case code == CodeInternal:
+		// The text may hold what is not the caller's to know.
+		w.s.cfg.OnError(fmt.Errorf("rdev: execute %s: %w", w.cmd.ID, err))
+		return StateFailed, code, "the executor failed"
+	}
+	return StateFailed, code, err.Error()
+}
+
+// update changes the record and keeps the worker's copy of it.
+func (w *worker) update(op string, change func(*Command) error) error {
+	return w.retry(op, func(ctx context.Context) error {
+		updated, err := w.s.cfg.Commands.Update(ctx, w.cmd.ID, change)
+		if err == nil {
+			spec := w.cmd.Spec
+			w.cmd = updated
+			if updated.State.Terminal() {
+				w.cmd.Spec = spec
+			}
+		}
+		return err
+	})
+}
+
+// retry calls a store until it answers. It goes on while the command is being
+// cancelled, since the end must be told; it gives up, with an error that wraps
+// exec.ErrDetached, when the Service is told not to wait any longer.
+func (w *worker) retry(op string, call func(ctx context.Context) error) error {
+	for wait := retryMin; ; wait = min(2*wait, retryMax) {
+		ctx, cancel := context.WithTimeout(w.s.patience, storeTimeout)
+		err := call(ctx)
+		cancel()
+		if err == nil || permanent(err) {
+			return err
+		}
+		w.s.cfg.OnError(fmt.Errorf("rdev: %s %s: %w; trying again", op, w.cmd.ID, err))
+		select {
+		case <-w.s.patience.Done():
+			return fmt.Errorf("rdev: %s %s: %w: %w", op, w.cmd.ID, exec.ErrDetached, err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// permanent reports whether an error of a store is its answer, and not a
+// failure to give one.
+func permanent(err error) bool {
+	for _, e := range []error{
+		stream.ErrClosed, stream.ErrGap, stream.ErrInvalid, ErrStaleState, ErrCommandNotFound,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
