@@ -41,8 +41,8 @@ type Executor interface {
 	// If ctx ends first, the command is cancelled: Execute returns after every
 	// process of the command is seen dead and the output up to then has been
 	// given to sink, with the Result (Reason Canceled) and a nil error. If
-	// context.Cause(ctx) is ErrDetached, the command is left running instead
-	// and Execute returns ErrDetached at once. An error from sink works
+	// context.Cause(ctx) wraps ErrDetached, the command is left running instead
+	// and Execute returns an error that wraps ErrDetached at once. An error from sink works
 	// likewise: one that wraps ErrDetached leaves the command running, any
 	// other cancels it, and Execute returns that error.
 	Execute(ctx context.Context, cmd Command, sink func([]Line) error) (Result, error)

@@ -45,6 +45,10 @@ type Command struct {
 	IdempotencyKey string
 	RequestDigest  string
 
+	// Owner is the Service that runs it, where there are several (see Leases).
+	// Only Insert stores it; it changes by leases alone and is not read back.
+	Owner string
+
 	// Spec is what the executor is given. It is erased from the record when
 	// the command has ended, because prompts and environments may be secret.
 	Spec exec.Command

@@ -85,6 +85,9 @@ func (s *Service) plan(caller auth.Principal, req Request) (Command, error) {
 		CreatedAt:      now,
 		IdempotencyKey: req.IdempotencyKey,
 	}
+	if s.leases != nil {
+		cmd.Owner = s.cfg.Replica
+	}
 	if req.IdempotencyKey != "" {
 		cmd.RequestDigest = req.digest()
 	}

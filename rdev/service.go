@@ -10,8 +10,10 @@ package rdev
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +48,10 @@ type Config struct {
 	// records goes on with them. Defaults to false: Close cancels them.
 	LeaveRunning bool
 
+	// Replica names this Service among those over the same records, if they
+	// implement Leases. Unique for ever. Defaults to a random name.
+	Replica string
+
 	// Now is the clock of the records. Defaults to time.Now.
 	Now func() time.Time
 	// OnError is told of failures in the background that no caller sees, such
@@ -66,6 +72,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Grace == 0 {
 		c.Grace = exec.DefaultGrace
+	}
+	if c.Replica == "" {
+		c.Replica = "replica-" + strings.ToLower(rand.Text())
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -96,7 +105,8 @@ func (c Config) validate() error {
 
 // A Service runs commands. All methods are safe for concurrent use.
 type Service struct {
-	cfg Config
+	cfg    Config
+	leases Leases // nil if the records are this Service's alone
 
 	// base is the parent of every running command's context; stop ends it
 	// with the cause that tells the executor what to do with them.
@@ -110,12 +120,16 @@ type Service struct {
 	closed  bool
 	running map[string]*worker // by command id
 	workers sync.WaitGroup
+
+	keeper     sync.WaitGroup // keepLeases
+	stopKeeper context.CancelFunc
 }
 
 // New returns a Service over cfg, after it has taken up what an earlier one
 // left: commands that were queued or running in the records are handed to the
 // executor again under their old ids, which goes on with them or tells that
-// they are lost. ctx bounds the start alone. Close the Service when done.
+// they are lost. If Config.Commands implements Leases, it does so, then and
+// from now on, with those that no other Service holds. ctx bounds the start alone. Close the Service when done.
 func New(ctx context.Context, cfg Config) (*Service, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -124,9 +138,15 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, running: make(map[string]*worker)}
 	s.base, s.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.patience, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	var keep context.Context
+	keep, s.stopKeeper = context.WithCancel(context.WithoutCancel(ctx))
+	var shared bool
+	if s.leases, shared = cfg.Commands.(Leases); shared {
+		s.keeper.Go(func() { s.keepLeases(keep) })
+		return s, nil
+	}
 	if err := s.recover(ctx); err != nil {
-		_ = s.Close(ctx)
-		return nil, err
+		return nil, errors.Join(err, s.Close(ctx))
 	}
 	return s, nil
 }
@@ -146,7 +166,12 @@ func (s *Service) Close(ctx context.Context) error {
 	}
 	s.stop(cause)
 	done := make(chan struct{})
-	go func() { s.workers.Wait(); close(done) }()
+	go func() {
+		s.workers.Wait()
+		s.stopKeeper()
+		s.keeper.Wait()
+		close(done)
+	}()
 	defer s.giveUp()
 	select {
 	case <-done:

@@ -39,7 +39,8 @@ type worker struct {
 	done   chan struct{}
 }
 
-// launch starts the worker of a command; the caller has entered.
+// launch starts the worker of a command, unless it has one here already; the
+// caller has entered.
 func (s *Service) launch(cmd Command) {
 	w := &worker{s: s, cmd: cmd, project: cmd.Project, done: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancelCause(s.base)
@@ -47,6 +48,12 @@ func (s *Service) launch(cmd Command) {
 		w.cancel(errCanceled)
 	}
 	s.mu.Lock()
+	if s.running[cmd.ID] != nil {
+		s.mu.Unlock()
+		w.cancel(nil)
+		s.workers.Done()
+		return
+	}
 	s.running[cmd.ID] = w
 	s.mu.Unlock()
 	go func() {
@@ -58,10 +65,26 @@ func (s *Service) launch(cmd Command) {
 			s.mu.Unlock()
 			w.cancel(nil)
 		}()
-		if err := w.run(); err != nil && !errors.Is(err, exec.ErrDetached) {
+		switch err := w.run(); {
+		case err == nil, errors.Is(context.Cause(w.ctx), errLeaseLost):
+		case errors.Is(err, exec.ErrDetached):
+			w.release()
+		default:
 			s.cfg.OnError(fmt.Errorf("rdev: command %s: %w", cmd.ID, err))
 		}
 	}()
+}
+
+// release hands the command over to whoever claims it.
+func (w *worker) release() {
+	if w.s.leases == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(w.s.patience, storeTimeout)
+	defer cancel()
+	if err := w.s.leases.Release(ctx, w.s.cfg.Replica, []string{w.cmd.ID}); err != nil {
+		w.s.cfg.OnError(fmt.Errorf("rdev: release the lease of %s: %w", w.cmd.ID, err))
+	}
 }
 
 // run does the work. An error means that the record is not in a terminal
