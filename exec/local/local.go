@@ -1,0 +1,143 @@
+// Package local is the exec.Executor that runs commands on this machine, in
+// folders that have names.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/orchard9/rdev/exec"
+	"github.com/orchard9/rdev/exec/shim"
+)
+
+// Config of an Executor.
+type Config struct {
+	// Dir is the folder for the state and the output of commands. It is made
+	// if it is not there, and belongs to one Executor at a time. Required.
+	Dir string
+	// Targets returns the folder of the target with that name, and whether
+	// there is such a target. It must be safe for concurrent use; Folders makes
+	// one of a map. Required.
+	Targets func(name string) (folder string, ok bool)
+	// Env is the environment ("K=V") of all commands. Whoever passes on the
+	// environment of this process takes its secrets out first. Defaults to a
+	// PATH of the usual folders, HOME=/ and LANG=C.UTF-8.
+	Env []string
+	// Linger is how long children that hold the output open may outlive the
+	// main process of a command. Defaults to one second; negative means not at
+	// all.
+	Linger time.Duration
+	// Retention is how long an ended command is remembered. Defaults to one
+	// hour; negative means for ever.
+	Retention time.Duration
+	// MinFree is how many bytes must stay free on the disk of Dir. Defaults to
+	// 16 MiB; negative means no limit.
+	MinFree int64
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Dir == "":
+		return errors.New("exec/local: config: Dir is required")
+	case c.Targets == nil:
+		return errors.New("exec/local: config: Targets is required")
+	}
+	return nil
+}
+
+// Folders returns a Config.Targets for a fixed set of targets: name to folder.
+// The map must not be changed afterwards.
+func Folders(folders map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		folder, ok := folders[name]
+		return folder, ok
+	}
+}
+
+// Executor runs commands as children of this process. It implements
+// exec.Executor and exec.Locator; every target has the same Instance, that of
+// the state folder.
+type Executor struct {
+	engine  *shim.Engine
+	targets func(string) (string, bool)
+}
+
+var (
+	_ exec.Executor = (*Executor)(nil)
+	_ exec.Locator  = (*Executor)(nil)
+)
+
+// New opens the state folder and cleans up after a process that died with it:
+// what is left of its commands is killed, and they are exec.ErrLost. The error
+// wraps shim.ErrInUse while another Executor has the folder. The caller must
+// Close the Executor.
+func New(config Config) (*Executor, error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	engine, err := shim.Open(config.Dir, &shim.Options{
+		Env:       config.Env,
+		Linger:    config.Linger,
+		Retention: config.Retention,
+		MinFree:   config.MinFree,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("exec/local: %w", err)
+	}
+	return &Executor{engine: engine, targets: config.Targets}, nil
+}
+
+// Execute implements exec.Executor. A command that was started goes on or ends
+// wherever its target points by now; only a new one needs the target's folder.
+func (x *Executor) Execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error) {
+	if err := cmd.Validate(); err != nil {
+		return exec.Result{}, err
+	}
+	folder, ok := x.targets(cmd.Target.Name)
+	if !ok {
+		return exec.Result{}, notFound(cmd.Target.Name)
+	}
+	return x.engine.Execute(ctx, folder, cmd, sink)
+}
+
+// Cancel implements exec.Executor.
+func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) error {
+	if _, ok := x.targets(target.Name); !ok {
+		return notFound(target.Name)
+	}
+	return x.engine.Cancel(ctx, id)
+}
+
+// Locate implements exec.Locator.
+func (x *Executor) Locate(_ context.Context, name string) (exec.Target, error) {
+	folder, ok := x.targets(name)
+	if !ok {
+		return exec.Target{}, notFound(name)
+	}
+	info, err := os.Stat(folder)
+	if err == nil && !info.IsDir() {
+		err = fs.ErrInvalid
+	}
+	if err != nil {
+		return exec.Target{}, fmt.Errorf("exec/local: %w: the folder of %q cannot be opened: %w", exec.ErrTargetNotReady, name, err)
+	}
+	return exec.Target{Name: name, Instance: x.engine.Instance()}, nil
+}
+
+// Close cancels all commands, waits for their end and gives the state folder
+// back. If ctx ends first, commands are killed without their grace, and Close
+// returns the cause after that.
+func (x *Executor) Close(ctx context.Context) error {
+	if err := x.engine.Close(ctx); err != nil {
+		return fmt.Errorf("exec/local: %w", err)
+	}
+	return nil
+}
+
+func notFound(name string) error {
+	return fmt.Errorf("exec/local: %w: %q", exec.ErrTargetNotFound, name)
+}

@@ -1,0 +1,278 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/orchard9/rdev/exec"
+)
+
+// A command is one ID that the engine knows: running or ended.
+type command struct {
+	engine *Engine
+	id     string
+	digest string
+	folder string // its state
+	dir    string // its working folder
+	log    *outputLog
+
+	cancelOnce sync.Once
+	cancelled  chan struct{}
+	killOnce   sync.Once
+	killed     chan struct{} // cancelled, and there is no time for grace
+
+	done    chan struct{}
+	outcome outcome   // after done
+	ended   time.Time // after done
+
+	followers int // guarded by engine.mu
+}
+
+func newCommand(e *Engine, cmd exec.Command, digest, dir string) *command {
+	folder := filepath.Join(e.dir, versionName, cmd.ID)
+	return &command{
+		engine:    e,
+		id:        cmd.ID,
+		digest:    digest,
+		folder:    folder,
+		dir:       dir,
+		log:       newLog(folder, cmd.MaxOutput, e.hasSpace),
+		cancelled: make(chan struct{}),
+		killed:    make(chan struct{}),
+		done:      make(chan struct{}),
+	}
+}
+
+func (c *command) cancel() { c.cancelOnce.Do(func() { close(c.cancelled) }) }
+
+func (c *command) kill() {
+	c.cancel()
+	c.killOnce.Do(func() { close(c.killed) })
+}
+
+func (c *command) isDone() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// start brings the command to life, or to its end with an error: one that
+// holds for ever is recorded, one that wraps exec.ErrNotStarted leaves nothing.
+func (c *command) start(cmd exec.Command) {
+	p, err := c.launch(cmd)
+	switch {
+	case err == nil:
+		go c.supervise(p, cmd)
+	case errors.Is(err, exec.ErrProgramNotFound), errors.Is(err, exec.ErrNotExecutable):
+		c.finish(outcome{err: err})
+	default:
+		c.abandon(fmt.Errorf("exec/shim: start %s: %w: %w", c.id, exec.ErrNotStarted, err))
+	}
+}
+
+// launch makes the state folder and starts the process.
+func (c *command) launch(cmd exec.Command) (*process, error) {
+	if !c.engine.hasSpace() {
+		return nil, fmt.Errorf("less than %d bytes are free in the state folder: %w", c.engine.options.MinFree, unix.ENOSPC)
+	}
+	err := createFolder(c.folder, specRecord{
+		Digest:    c.digest,
+		Target:    cmd.Target.Name,
+		Argv:      cmd.Argv,
+		EnvNames:  slices.Sorted(maps.Keys(cmd.Env)),
+		Dir:       c.dir,
+		Timeout:   cmd.Timeout,
+		Grace:     cmd.Grace,
+		MaxOutput: cmd.MaxOutput,
+	})
+	if err != nil {
+		return nil, err
+	}
+	env := environ(c.engine.options.Env, cmd.Env, c.dir, c.id, cookie(c.engine.instance, c.id))
+	path, err := lookProgram(cmd.Argv[0], c.dir, env)
+	if err != nil {
+		return nil, err
+	}
+	record, err := writeStarted(c.folder, startedRecord{Digest: c.digest, Time: time.Now(), BootID: bootID()})
+	if err != nil {
+		return nil, err
+	}
+	defer record.Close()
+	p, err := startProcess(path, cmd, c.dir, env, c.engine.null)
+	if err != nil {
+		return nil, err
+	}
+	p.tree = newTree(c.engine.pids, p.pid, c.engine.instance, c.id)
+	// Not fsynced: if the machine goes down, so does the process.
+	writeProcess(record, processRecord{PID: p.pid, StartTime: startTime(p.pid)})
+	return p, nil
+}
+
+// supervise waits for the end of the command, brings it about where it is
+// asked to, and records the outcome.
+func (c *command) supervise(p *process, cmd exec.Command) {
+	stdout := &outputReader{stream: exec.Stdout, file: p.stdout, log: c.log, buffers: c.engine.pipeBuffers}
+	stderr := &outputReader{stream: exec.Stderr, file: p.stderr, log: c.log, buffers: c.engine.pipeBuffers}
+	drained := make(chan struct{})
+	var readers, others sync.WaitGroup
+	readers.Go(stdout.run)
+	readers.Go(stderr.run)
+	others.Go(func() {
+		readers.Wait()
+		close(drained)
+	})
+	exited := make(chan struct{})
+	others.Go(func() {
+		p.awaitExit()
+		close(exited)
+	})
+	if p.stdin != nil {
+		others.Go(func() { p.feed(cmd.Stdin) })
+	}
+
+	reason := c.await(p, cmd, exited, drained)
+	survivors := p.tree.kill()
+	if reason == exec.Exited {
+		<-exited
+	} else {
+		awaitFor(exited, killWait)
+	}
+	// Everything that held the output open is dead. If it is not, or has given
+	// the pipe to a stranger, the output ends here.
+	awaitFor(drained, killWait)
+	p.closePipes()
+	result, err := p.reap()
+	others.Wait()
+
+	if err != nil {
+		c.finish(outcome{err: &recordedError{
+			message: fmt.Sprintf("exec/shim: wait for %s: %v: %v", c.id, exec.ErrOutcomeUnknown, err),
+			cause:   exec.ErrOutcomeUnknown,
+		}})
+		return
+	}
+	result.Reason = reason
+	result.Survivors = survivors
+	result.StdoutBytes, result.StderrBytes = stdout.total, stderr.total
+	result.Started = p.started.Round(0)
+	result.Duration = time.Since(p.started)
+	result.Ended = result.Started.Add(result.Duration)
+	c.finish(outcome{result: result})
+}
+
+// await returns when what is left of the command's tree is to be killed: its
+// main process has exited and nobody holds its output open, or the time that
+// it had for that is over.
+func (c *command) await(p *process, cmd exec.Command, exited, drained <-chan struct{}) exec.Reason {
+	var timeout <-chan time.Time
+	if cmd.Timeout > 0 {
+		timer := time.NewTimer(cmd.Timeout - time.Since(p.started))
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	reason := exec.Exited
+	select {
+	case <-exited:
+		if c.engine.options.Linger > 0 {
+			linger := time.NewTimer(c.engine.options.Linger)
+			defer linger.Stop()
+			select {
+			case <-drained:
+			case <-linger.C:
+			case <-timeout:
+			case <-c.cancelled:
+			}
+		}
+		return reason
+	case <-timeout:
+		reason = exec.TimedOut
+	case <-c.cancelled:
+		reason = exec.Canceled
+	}
+	// Whether the process ended by itself in the same moment does not matter
+	// if nobody asked for its end before.
+	select {
+	case <-exited:
+		return exec.Exited
+	default:
+	}
+	p.tree.remember()
+	if cmd.Grace > 0 {
+		p.tree.terminate()
+		grace := time.NewTimer(cmd.Grace)
+		defer grace.Stop()
+		for exited != nil || drained != nil {
+			select {
+			case <-exited:
+				exited = nil
+			case <-drained:
+				drained = nil
+			case <-grace.C:
+				exited, drained = nil, nil
+			case <-c.killed:
+				exited, drained = nil, nil
+			}
+		}
+		p.tree.remember()
+	}
+	return reason
+}
+
+// finish records the outcome and tells everybody.
+func (c *command) finish(o outcome) {
+	c.log.close()
+	c.log.mu.Lock()
+	lines, dropped := c.log.last, c.log.dropped
+	c.log.mu.Unlock()
+	c.ended = time.Now()
+	o.result.Lines, o.result.Truncated = lines, dropped
+	if o.err != nil {
+		o.result = exec.Result{}
+	}
+	c.outcome = o
+	// If it cannot be written, those who follow now get the outcome, and after
+	// the next Open the command is lost.
+	_ = writeExit(c.folder, o.record(c.digest, lines, c.ended))
+	c.engine.noteEnd(c)
+	close(c.done)
+	c.engine.wg.Done()
+}
+
+// abandon ends a command that was claimed but did not run.
+func (c *command) abandon(err error) {
+	if !errors.Is(err, fs.ErrExist) { // then the folder is not ours
+		_ = removeFolder(c.folder)
+	}
+	c.outcome, c.ended = outcome{err: err}, time.Now()
+	e := c.engine
+	e.mu.Lock()
+	delete(e.commands, c.id)
+	e.mu.Unlock()
+	close(c.done)
+	e.wg.Done()
+}
+
+func awaitFor(done <-chan struct{}, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+func writeProcess(record *os.File, p processRecord) {
+	_, _ = fmt.Fprintf(record, `{"pid":%d,"start_time":%d}`+"\n", p.PID, p.StartTime)
+}

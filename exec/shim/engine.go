@@ -1,0 +1,345 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/orchard9/rdev/exec"
+)
+
+// ErrInUse: the state folder belongs to another engine that is open.
+var ErrInUse = errors.New("state folder is in use by another engine")
+
+// ErrClosed: the engine is closed or closing. Execute wraps it together with
+// exec.ErrNotStarted.
+var ErrClosed = errors.New("engine is closed")
+
+// ErrRunning: the command has not ended.
+var ErrRunning = errors.New("command is running")
+
+// Options of an Engine. The zero value of each field means its default, a nil
+// *Options all defaults.
+type Options struct {
+	// Env is the environment ("K=V") of all commands, to which Command.Env is
+	// added. It must not hold secrets of the host. Defaults to a PATH of the
+	// usual folders, HOME=/ and LANG=C.UTF-8.
+	Env []string
+	// Linger is how long children that hold the output open may outlive the
+	// main process. Defaults to one second; negative means not at all.
+	Linger time.Duration
+	// Retention is how long an ended command is remembered. Defaults to one
+	// hour; negative means until Forget, or until the bounds below.
+	Retention time.Duration
+	// MaxEnded is how many ended commands are remembered; the oldest are
+	// deleted first. Defaults to 4096; negative means no limit.
+	MaxEnded int
+	// MaxEndedBytes is how many bytes of output of ended commands are kept,
+	// likewise. Defaults to 4 GiB; negative means no limit.
+	MaxEndedBytes int64
+	// MinFree is how many bytes must stay free on the disk of the state
+	// folder: below it no command is started (exec.ErrNotStarted) and output
+	// is thrown away (Result.Truncated). Defaults to 16 MiB; negative means no
+	// limit.
+	MinFree int64
+}
+
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.Env == nil {
+		out.Env = minimalEnv()
+	}
+	if out.Linger == 0 {
+		out.Linger = time.Second
+	}
+	if out.Retention == 0 {
+		out.Retention = time.Hour
+	}
+	if out.MaxEnded == 0 {
+		out.MaxEnded = 4096
+	}
+	if out.MaxEndedBytes == 0 {
+		out.MaxEndedBytes = 4 << 30
+	}
+	if out.MinFree == 0 {
+		out.MinFree = 16 << 20
+	}
+	return out
+}
+
+// An Engine runs commands and owns their processes and their state. All
+// methods are safe for concurrent use.
+type Engine struct {
+	dir            string
+	options        Options
+	instance       string
+	lock           *os.File
+	null           *os.File // what commands without Stdin read
+	pids           pidSource
+	pipeBuffers    *bufferPool
+	segmentBuffers *bufferPool
+
+	closing chan struct{}  // closed by Close
+	wg      sync.WaitGroup // every goroutine of the engine
+	crowded chan struct{}  // asks the janitor to look
+
+	mu         sync.Mutex
+	closed     bool
+	commands   map[string]*command
+	ended      int
+	endedBytes int64
+}
+
+// Open takes the state folder dir, which it makes if it is not there, and
+// cleans up after an engine that died: processes that it left are killed, and
+// their commands are recorded as exec.ErrLost. It returns ErrInUse while
+// another engine has the folder. The caller must Close the engine.
+func Open(dir string, options *Options) (*Engine, error) {
+	e, err := open(dir, options.withDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("exec/shim: open %s: %w", dir, err)
+	}
+	return e, nil
+}
+
+func open(dir string, options Options) (_ *Engine, err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, versionName), 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			lock.Close()
+		}
+	}()
+	instance, err := loadInstance(dir)
+	if err != nil {
+		return nil, err
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		dir:            dir,
+		options:        options,
+		instance:       instance,
+		lock:           lock,
+		null:           null,
+		pids:           newPIDSource(),
+		pipeBuffers:    newBufferPool(bufferSize),
+		segmentBuffers: newBufferPool(256 << 10),
+		closing:        make(chan struct{}),
+		crowded:        make(chan struct{}, 1),
+		commands:       make(map[string]*command),
+	}
+	if err := e.recover(); err != nil {
+		null.Close()
+		return nil, err
+	}
+	e.wg.Add(1)
+	go e.sweepEnded()
+	return e, nil
+}
+
+// Instance names the incarnation of the state folder: the same for every
+// engine that opens it, another one if the folder was wiped in between.
+func (e *Engine) Instance() string { return e.instance }
+
+// Execute runs cmd in the folder workspace, or follows it if its ID runs here
+// or has ended here and is remembered. Its semantics are those of
+// exec.Executor; workspace stands for the target. It is opened only if the
+// command is started: exec.ErrTargetNotReady if it is no folder.
+//
+// A panic of sink goes through to the caller and leaves the command running.
+func (e *Engine) Execute(ctx context.Context, workspace string, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error) {
+	if err := cmd.Validate(); err != nil {
+		return exec.Result{}, err
+	}
+	if cmd.Target.Instance != "" && cmd.Target.Instance != e.instance {
+		return exec.Result{}, fmt.Errorf("exec/shim: execute %s: %w: its state folder is gone", cmd.ID, exec.ErrLost)
+	}
+	c, err := e.attach(ctx, workspace, cmd.WithDefaults())
+	if err != nil {
+		return exec.Result{}, err
+	}
+	defer e.detach(c)
+	return c.follow(ctx, cmd.After, sink)
+}
+
+// attach returns the command with the ID, which it starts if it is unknown.
+func (e *Engine) attach(ctx context.Context, workspace string, cmd exec.Command) (*command, error) {
+	digest := cmd.Digest()
+	if c, err := e.find(cmd, digest); c != nil || err != nil {
+		return c, err
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("exec/shim: execute %s: %w: %w", cmd.ID, exec.ErrNotStarted, context.Cause(ctx))
+	}
+	// Before the claim: a wrong folder claims nothing.
+	dir, err := resolveDir(workspace, cmd.Dir)
+	if err != nil {
+		return nil, err
+	}
+	c := newCommand(e, cmd, digest, dir)
+	if other, err := e.claim(c, cmd); other != nil || err != nil {
+		return other, err
+	}
+	c.start(cmd)
+	return c, nil
+}
+
+// find returns the command with the ID as its follower, or nil.
+func (e *Engine) find(cmd exec.Command, digest string) (*command, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.findLocked(cmd, digest)
+}
+
+func (e *Engine) findLocked(cmd exec.Command, digest string) (*command, error) {
+	c, ok := e.commands[cmd.ID]
+	switch {
+	case !ok && cmd.After > 0:
+		// The caller has lines of it, so it ran. It must not run again.
+		return nil, fmt.Errorf("exec/shim: execute %s: %w: it is not remembered here", cmd.ID, exec.ErrLost)
+	case !ok:
+		return nil, nil
+	case c.digest != digest:
+		return nil, fmt.Errorf("exec/shim: execute %s: %w", cmd.ID, exec.ErrConflict)
+	}
+	c.followers++
+	return c, nil
+}
+
+// claim makes c the command with its ID, unless there is one by now.
+func (e *Engine) claim(c *command, cmd exec.Command) (*command, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if other, err := e.findLocked(cmd, c.digest); other != nil || err != nil {
+		return other, err
+	}
+	if e.closed {
+		return nil, fmt.Errorf("exec/shim: execute %s: %w: %w", cmd.ID, exec.ErrNotStarted, ErrClosed)
+	}
+	c.followers = 1
+	e.commands[c.id] = c
+	e.wg.Add(1) // for the command; its end is in command.finish
+	return nil, nil
+}
+
+func (e *Engine) detach(c *command) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.followers--
+}
+
+// Cancel ends the command as exec.Executor.Cancel says: it returns after every
+// process of the command is seen dead. An ID that is unknown or has ended is
+// nil. If ctx ends first, the command goes on dying and Cancel returns the
+// cause.
+func (e *Engine) Cancel(ctx context.Context, id string) error {
+	e.mu.Lock()
+	c := e.commands[id]
+	e.mu.Unlock()
+	if c == nil || c.isDone() {
+		return nil
+	}
+	c.cancel()
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		return fmt.Errorf("exec/shim: cancel %s: its end was not awaited: %w", id, context.Cause(ctx))
+	}
+	if pids := c.outcome.result.Survivors; len(pids) > 0 {
+		return fmt.Errorf("exec/shim: cancel %s: processes %v are still alive", id, pids)
+	}
+	return nil
+}
+
+// Forget deletes the state of an ended command: its ID is free again. It
+// returns ErrRunning if the command has not ended or is being followed, and nil
+// if the ID is unknown.
+func (e *Engine) Forget(id string) error {
+	gone, err := e.forget(id)
+	if err == nil && gone != "" {
+		err = os.RemoveAll(gone)
+	}
+	if err != nil {
+		return fmt.Errorf("exec/shim: forget %s: %w", id, err)
+	}
+	return nil
+}
+
+func (e *Engine) forget(id string) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := e.commands[id]
+	if c == nil {
+		return "", nil
+	}
+	if !c.isDone() || c.followers > 0 {
+		return "", ErrRunning
+	}
+	return e.forgetLocked(c)
+}
+
+// Close cancels all commands, waits for their end and gives the state folder
+// back. Callers of Execute get their results; new commands are ErrNotStarted.
+// If ctx ends first, commands get no more grace but KILL at once, and Close
+// returns the cause after all. Closing again waits likewise.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	first := !e.closed
+	e.closed = true
+	var running []*command
+	for _, c := range e.commands {
+		if !c.isDone() {
+			running = append(running, c)
+		}
+	}
+	e.mu.Unlock()
+	if first {
+		close(e.closing)
+	}
+	for _, c := range running {
+		c.cancel()
+	}
+	ended := make(chan struct{})
+	go func() {
+		e.wg.Wait()
+		close(ended)
+	}()
+	var err error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = fmt.Errorf("exec/shim: close %s: commands were killed: %w", e.dir, context.Cause(ctx))
+		for _, c := range running {
+			c.kill()
+		}
+		<-ended
+	}
+	if first {
+		e.null.Close()
+		e.lock.Close()
+	}
+	return err
+}
+
+// hasSpace reports whether the disk has more room than must stay free.
+func (e *Engine) hasSpace() bool {
+	return e.options.MinFree < 0 || freeBytes(e.dir) >= uint64(e.options.MinFree)
+}

@@ -1,0 +1,242 @@
+package shim
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A tree is the processes of one command: the session that its main process
+// leads, everything that carries its cookie, and what was seen to descend from
+// it while it ran.
+type tree struct {
+	pids    pidSource
+	leader  int  // the main process, also the id of the session and the group
+	owned   bool // leader is our unreaped child, so its id is nobody else's
+	cookie  []byte
+	started time.Time
+	family  map[int]uint64 // process id to start time
+}
+
+func newTree(pids pidSource, leader int, instance, id string) *tree {
+	return &tree{
+		pids:    pids,
+		leader:  leader,
+		owned:   true,
+		cookie:  []byte(cookie(instance, id)),
+		started: time.Now(),
+		family:  make(map[int]uint64),
+	}
+}
+
+// terminate asks the process group to end.
+func (t *tree) terminate() { _ = unix.Kill(-t.leader, unix.SIGTERM) }
+
+// kill ends every process of the tree but the leader's zombie, and returns
+// those that are still alive after killWait.
+//
+// It goes on until it has a proof that none is left, or has found none twice
+// in a row. The proof: a pass over all processes finds none, and the last
+// process id that the kernel gave out is the same after the pass as before it.
+// Then nothing was forked meanwhile, so what could be alive now was there
+// during the whole pass. Else the next pass looks at the new ids.
+func (t *tree) kill() (survivors []int) {
+	if t.owned {
+		// One call for the group, which no fork escapes: the kernel makes a
+		// fork in progress start over when a signal is pending.
+		_ = unix.Kill(-t.leader, unix.SIGKILL)
+	}
+	deadline := time.Now().Add(killWait)
+	window := t.pids.since(t.leader, t.started)
+	for clean := 0; clean < 2; {
+		found := t.members(window)
+		if len(found) > 0 {
+			for _, pid := range found {
+				t.killOne(pid)
+			}
+			survivors = awaitDeath(found, deadline)
+			if len(survivors) > 0 && time.Now().After(deadline) {
+				return survivors
+			}
+			// All again: who was killed may have forked before.
+			clean, window = 0, t.pids.since(t.leader, t.started)
+			continue
+		}
+		clean++
+		if window = t.pids.after(window); window.empty() {
+			break
+		}
+	}
+	return nil
+}
+
+// members returns the living processes of the tree, except the leader if it is
+// ours, whose id is in the window.
+//
+// In a process that is a child subreaper, orphans of the tree become its own
+// children whatever they did to their session and environment: children of
+// this process that lead no command belong here.
+func (t *tree) members(window pidWindow) []int {
+	var found, unsure []int
+	for _, pid := range window.list() {
+		switch t.look(pid) {
+		case memberOf:
+			found = append(found, pid)
+		case undecided:
+			unsure = append(unsure, pid)
+		}
+	}
+	// A process in the middle of execve shows no environment for a moment.
+	for i := 0; i < 10 && len(unsure) > 0; i++ {
+		time.Sleep(300 * time.Microsecond)
+		unsure = slices.DeleteFunc(unsure, func(pid int) bool {
+			verdict := t.look(pid)
+			if verdict == memberOf {
+				found = append(found, pid)
+			}
+			return verdict != undecided
+		})
+	}
+	for pid, start := range t.family {
+		if s, err := readStat(pid); err != nil || s.startTime != start || s.dead() {
+			delete(t.family, pid)
+		} else if !slices.Contains(found, pid) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+type verdict int
+
+const (
+	stranger verdict = iota
+	memberOf
+	undecided
+)
+
+func (t *tree) look(pid int) verdict {
+	if pid == os.Getpid() || pid == t.leader && t.owned {
+		return stranger
+	}
+	session, err := unix.Getsid(pid)
+	if errors.Is(err, unix.ESRCH) {
+		return stranger
+	}
+	if err == nil && t.owned && session == t.leader {
+		if s, err := readStat(pid); err != nil || s.dead() {
+			return stranger
+		}
+		return memberOf
+	}
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	switch {
+	case err != nil:
+		// Gone, or another user's: that one could not be killed either.
+		return stranger
+	case len(env) == 0:
+		if s, err := readStat(pid); err != nil || s.dead() || s.flags&kernelThread != 0 {
+			return stranger
+		}
+		return undecided
+	case holdsVariable(env, t.cookie):
+		// Zombies have no environment, so this one lives.
+		return memberOf
+	}
+	return stranger
+}
+
+// holdsVariable reports whether kv is one of the NUL-terminated entries of env.
+func holdsVariable(env, kv []byte) bool {
+	for {
+		i := bytes.Index(env, kv)
+		if i < 0 {
+			return false
+		}
+		end := i + len(kv)
+		if (i == 0 || env[i-1] == 0) && (end == len(env) || env[end] == 0) {
+			return true
+		}
+		env = env[end:]
+	}
+}
+
+// killOne kills pid if it still is a member. The descriptor pins the process:
+// if it is the one that was looked at before, the signal cannot reach another
+// that was given its id meanwhile.
+func (t *tree) killOne(pid int) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return
+	}
+	if err != nil { // an old kernel, or a sandbox that forbids it
+		_ = unix.Kill(pid, unix.SIGKILL)
+		return
+	}
+	defer unix.Close(fd)
+	if _, known := t.family[pid]; known {
+		if s, err := readStat(pid); err != nil || s.startTime != t.family[pid] {
+			return
+		}
+	} else if t.look(pid) != memberOf {
+		return
+	}
+	_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+}
+
+// remember notes all present descendants of the leader, so that those are
+// found later who then have neither session nor cookie nor parent.
+func (t *tree) remember() {
+	parents := make(map[int]stat)
+	for _, pid := range (pidWindow{all: true}).list() {
+		if s, err := readStat(pid); err == nil {
+			parents[pid] = s
+		}
+	}
+	for pid, s := range parents {
+		for up, steps := s.parent, 0; up > 1 && steps < 1024; steps++ {
+			if up == t.leader {
+				t.family[pid] = s.startTime
+				break
+			}
+			up = parents[up].parent
+		}
+	}
+}
+
+// awaitDeath waits until the processes are dead and returns those that are not
+// at the deadline.
+func awaitDeath(pids []int, deadline time.Time) []int {
+	alive := slices.Clone(pids)
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		alive = slices.DeleteFunc(alive, func(pid int) bool {
+			s, err := readStat(pid)
+			return err != nil || s.dead()
+		})
+		if len(alive) == 0 || time.Now().After(deadline) {
+			return alive
+		}
+		time.Sleep(pause)
+	}
+}
+
+// killLost kills what an engine that died has left of a command and returns
+// what is still alive. The leader's id says something only if the process that
+// has it now is the one that was recorded.
+func killLost(instance, id string, p processRecord, sameBoot bool) []int {
+	t := newTree(pidSource{}, p.PID, instance, id)
+	t.owned = false
+	if s, err := readStat(p.PID); sameBoot && p.PID > 0 && err == nil && s.startTime == p.StartTime {
+		t.remember()
+		if !s.dead() {
+			t.family[p.PID] = s.startTime
+		}
+		_ = unix.Kill(-p.PID, unix.SIGKILL)
+	}
+	return t.kill()
+}

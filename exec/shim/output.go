@@ -1,0 +1,144 @@
+package shim
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/orchard9/rdev/exec"
+)
+
+const (
+	// flushAfter is how long an unterminated line waits for its end.
+	flushAfter = 100 * time.Millisecond
+	// readSize is the least that one read of a pipe has room for. The rest of
+	// the buffer holds a line that has not ended yet.
+	readSize   = 128 << 10
+	bufferSize = readSize + exec.MaxLine + 1
+)
+
+// outputReader reads one output of a command, splits it into lines and
+// appends them to the log.
+type outputReader struct {
+	stream  exec.Stream
+	file    *os.File
+	log     *outputLog
+	buffers *bufferPool
+
+	buf     *[]byte // nil while there is nothing to hold
+	end     int     // bytes in buf: the unterminated line
+	scanned int     // so many of them hold no newline
+	total   int64   // bytes that the command wrote
+}
+
+// run reads until the last writer has closed its end, or the file is closed.
+func (r *outputReader) run() {
+	defer r.release()
+	conn, err := r.file.SyscallConn()
+	if err != nil {
+		return
+	}
+	deadline := false
+	for {
+		if r.end > 0 || deadline {
+			var at time.Time
+			if deadline = r.end > 0; deadline {
+				at = time.Now().Add(flushAfter)
+			}
+			_ = r.file.SetReadDeadline(at)
+		}
+		n, err := 0, error(nil)
+		waitErr := conn.Read(func(fd uintptr) bool {
+			n, err = r.read(int(fd))
+			return !errors.Is(err, unix.EAGAIN)
+		})
+		switch {
+		case errors.Is(waitErr, os.ErrDeadlineExceeded):
+			r.flush()
+		case waitErr != nil, err != nil:
+			r.flush()
+			return
+		default:
+			r.take(n)
+		}
+	}
+}
+
+// read takes a buffer only when there may be something to put into it, so that
+// a command that says nothing costs no memory for its silence.
+func (r *outputReader) read(fd int) (int, error) {
+	if r.buf == nil {
+		r.buf = r.buffers.get()
+	}
+	for {
+		n, err := unix.Read(fd, (*r.buf)[r.end:])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err == nil && n == 0:
+			err = io.EOF
+		case err != nil && r.end == 0:
+			r.release()
+		}
+		return max(n, 0), err
+	}
+}
+
+func (r *outputReader) release() {
+	if r.buf != nil {
+		r.buffers.put(r.buf)
+		r.buf = nil
+	}
+}
+
+// take appends the lines that the n bytes just read complete.
+func (r *outputReader) take(n int) {
+	r.total += int64(n)
+	now := time.Now()
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	kept := r.log.admit(n)
+	data := (*r.buf)[:r.end+kept]
+	pos, scan := 0, r.scanned
+	for {
+		i := bytes.IndexByte(data[scan:], '\n')
+		end := scan + i
+		if i < 0 {
+			end = len(data)
+		}
+		for end-pos > exec.MaxLine {
+			r.log.add(r.stream, now, data[pos:pos+exec.MaxLine], true)
+			pos += exec.MaxLine
+		}
+		if i < 0 {
+			break
+		}
+		r.log.add(r.stream, now, data[pos:end], false)
+		pos, scan = end+1, end+1
+	}
+	r.end = copy(*r.buf, data[pos:])
+	r.scanned = r.end
+	if kept < n && r.end > 0 {
+		// What comes is thrown away: this line has no end any more.
+		r.log.add(r.stream, now, (*r.buf)[:r.end], true)
+		r.end, r.scanned = 0, 0
+	}
+	r.log.commit(r.stream, now)
+}
+
+// flush appends the unterminated line as it is.
+func (r *outputReader) flush() {
+	if r.end == 0 {
+		return
+	}
+	now := time.Now()
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	r.log.add(r.stream, now, (*r.buf)[:r.end], true)
+	r.end, r.scanned = 0, 0
+	r.log.commit(r.stream, now)
+}

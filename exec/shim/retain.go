@@ -1,0 +1,94 @@
+package shim
+
+import (
+	"os"
+	"slices"
+	"time"
+)
+
+// noteEnd counts a command that has ended and calls the janitor if there are
+// too many.
+func (e *Engine) noteEnd(c *command) {
+	size := c.log.bytes()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended++
+	e.endedBytes += size
+	if e.isCrowded() {
+		select {
+		case e.crowded <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (e *Engine) isCrowded() bool {
+	o := e.options
+	return o.MaxEnded >= 0 && e.ended > o.MaxEnded ||
+		o.MaxEndedBytes >= 0 && e.endedBytes > o.MaxEndedBytes
+}
+
+// sweepEnded deletes ended commands that are too old or too many, until Close.
+func (e *Engine) sweepEnded() {
+	defer e.wg.Done()
+	every := time.Minute
+	if r := e.options.Retention; r > 0 {
+		every = min(every, max(r/4, time.Millisecond))
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-e.closing:
+			return
+		case <-ticker.C:
+		case <-e.crowded:
+		}
+		e.deleteEnded()
+	}
+}
+
+// deleteEnded deletes those past Retention, and the oldest while there are too
+// many. One that somebody follows is left for later.
+func (e *Engine) deleteEnded() {
+	e.mu.Lock()
+	var ended []*command
+	for _, c := range e.commands {
+		if c.isDone() && c.followers == 0 {
+			ended = append(ended, c)
+		}
+	}
+	e.mu.Unlock()
+	slices.SortFunc(ended, func(a, b *command) int { return a.ended.Compare(b.ended) })
+	for _, c := range ended {
+		e.mu.Lock()
+		expired := e.options.Retention >= 0 && time.Since(c.ended) > e.options.Retention
+		if !expired && !e.isCrowded() {
+			e.mu.Unlock()
+			return
+		}
+		var gone string
+		if e.commands[c.id] == c && c.followers == 0 {
+			// If it cannot be deleted now, it may be the next time.
+			gone, _ = e.forgetLocked(c)
+		}
+		e.mu.Unlock()
+		if gone != "" {
+			_ = os.RemoveAll(gone)
+		}
+	}
+}
+
+// forgetLocked makes the ID of an ended command free and returns the folder
+// that is left to delete. The caller holds e.mu, so that the ID is not claimed
+// in between, and deletes after that.
+func (e *Engine) forgetLocked(c *command) (string, error) {
+	gone, err := retireFolder(c.folder)
+	if err != nil {
+		return "", err
+	}
+	delete(e.commands, c.id)
+	e.ended--
+	e.endedBytes -= c.log.bytes()
+	return gone, nil
+}
