@@ -1,0 +1,24 @@
+package server
+
+import "net/http"
+
+// comeBack answers a reader that reconnects, and cannot be served right now,
+// with an empty stream that tells it when to try again. A native EventSource
+// takes any other status than 200 for final and would be lost for good. The
+// first connection gets the plain error.
+func (s *Server) comeBack(x *exchange, status int) bool {
+	if x.route == nil || x.route.path != eventsPath || x.r.Header.Get(lastEventIDHeader) == "" {
+		return false
+	}
+	if status != http.StatusTooManyRequests && status < http.StatusInternalServerError {
+		return false
+	}
+	streamHeaders(x.Header())
+	x.WriteHeader(http.StatusOK)
+	frame := append(appendRetry(nil, drainLeast, drainMost), ": "...)
+	frame = append(append(frame, x.code...), "\n\n"...)
+	if _, err := x.Write(frame); err != nil {
+		x.cause = err
+	}
+	return true
+}

@@ -1,0 +1,91 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Defaults of a Config.
+const (
+	DefaultHeartbeat    = 15 * time.Second
+	DefaultWriteTimeout = 10 * time.Second
+	DefaultMaxStreamAge = 15 * time.Minute
+)
+
+// Config is how a Server serves. Its zero value is good.
+type Config struct {
+	// BasePath is where the handler is mounted, "/rdev" for example: requests
+	// come with it in their path (no http.StripPrefix), and the URLs in
+	// answers begin with it. Defaults to the root.
+	BasePath string
+	// Log takes one event per request, and what went wrong. Defaults to none.
+	Log *zerolog.Logger
+	// AllowedOrigins are the origins ("https://app.example.com") whose pages
+	// may use the API across origins, compared as they stand. There is no
+	// wildcard. Defaults to none.
+	AllowedOrigins []string
+	// AllowedHosts are the names that requests may be addressed to, without
+	// their port. It protects a server on a loopback address from pages that
+	// reach it under a name of their own (DNS rebinding); LoopbackHosts is the
+	// list for that. Defaults to any.
+	AllowedHosts []string
+	// Heartbeat is the time between two heartbeats of a stream. Defaults to
+	// DefaultHeartbeat. A key that was revoked is noticed by then.
+	Heartbeat time.Duration
+	// WriteTimeout is how long a reader may take no bytes before its stream is
+	// closed. Defaults to DefaultWriteTimeout.
+	WriteTimeout time.Duration
+	// MaxStreamAge is about how long one response of a stream lasts, 20 % more
+	// or less, before the reader has to reconnect. Defaults to
+	// DefaultMaxStreamAge.
+	MaxStreamAge time.Duration
+	// Ready says whether the program can serve, for GET /readyz: it asks the
+	// store, for example. Its error is logged, not sent. Defaults to always.
+	Ready func(context.Context) error
+}
+
+// LoopbackHosts are the AllowedHosts for a server that listens on a loopback
+// address.
+func LoopbackHosts() []string { return []string{"localhost", "127.0.0.1", "::1"} }
+
+func (c Config) withDefaults() Config {
+	c.BasePath = strings.TrimSuffix(c.BasePath, "/")
+	c.Heartbeat = cmp.Or(c.Heartbeat, DefaultHeartbeat)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, DefaultWriteTimeout)
+	c.MaxStreamAge = cmp.Or(c.MaxStreamAge, DefaultMaxStreamAge)
+	if c.Log == nil {
+		nop := zerolog.Nop()
+		c.Log = &nop
+	}
+	if c.Ready == nil {
+		c.Ready = func(context.Context) error { return nil }
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.BasePath != "" && (checkPath(c.BasePath) != nil || strings.ContainsAny(c.BasePath, ":*?#%")):
+		return fmt.Errorf("server: Config.BasePath %q is not a plain path that begins with a slash", c.BasePath)
+	case c.Heartbeat < 0:
+		return errors.New("server: Config.Heartbeat is negative")
+	case c.WriteTimeout < 0:
+		return errors.New("server: Config.WriteTimeout is negative")
+	case c.MaxStreamAge < 0:
+		return errors.New("server: Config.MaxStreamAge is negative")
+	}
+	for _, origin := range c.AllowedOrigins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+			return fmt.Errorf("server: Config.AllowedOrigins: %q is not a scheme and a host", origin)
+		}
+	}
+	return nil
+}

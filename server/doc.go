@@ -1,0 +1,2 @@
+// Package server serves a Service over HTTP.
+package server

@@ -1,0 +1,115 @@
+package server
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/orchard9/rdev/rdev"
+	"github.com/orchard9/rdev/stream"
+)
+
+// A cursor is where a reader says that it stands in a stream.
+type cursor struct {
+	given bool
+	seq   uint64 // the last event that it has
+	final bool   // it has the terminal event
+}
+
+// A resume says how a stream goes on for a reader.
+type resume string
+
+const (
+	resumeFresh resume = "fresh" // from the beginning, nothing was asked for
+	resumeExact resume = "exact" // with the event after the reader's last one
+	resumeGap   resume = "gap"   // behind a gap, which a gap event tells
+)
+
+const (
+	lastEventIDHeader = "Last-Event-ID"
+	lastEventIDParam  = "last_event_id"
+	finalID           = "final"
+	maxEventID        = 256
+)
+
+// errFinished answers a reader that has everything. It ends an EventSource,
+// which would otherwise come back for ever.
+var errFinished = &apiError{message: "there is nothing left to read"}
+
+// readCursor finds the reader's cursor. The header wins: an EventSource sends
+// it when it reconnects, to the same URL, in which an older one may stand. An
+// empty one is none.
+func readCursor(x *exchange, values url.Values, streamID string) (cursor, error) {
+	field, id := lastEventIDParam, values.Get(lastEventIDParam)
+	if headers := x.r.Header.Values(lastEventIDHeader); len(headers) > 0 {
+		if len(headers) > 1 {
+			return cursor{}, invalid(lastEventIDHeader, "is there twice")
+		}
+		if headers[0] != "" {
+			field, id = lastEventIDHeader, headers[0]
+		}
+	}
+	if id == "" {
+		return cursor{}, nil
+	}
+	return parseEventID(field, id, streamID)
+}
+
+// parseEventID takes an id apart that this server gave to an event of the
+// stream. Anything else cannot have come from here, and guessing would repeat
+// or lose events.
+func parseEventID(field, id, streamID string) (cursor, error) {
+	if len(id) > maxEventID {
+		return cursor{}, invalid(field, "is too long for the id of an event")
+	}
+	colon := strings.LastIndexByte(id, ':')
+	if colon < 0 {
+		return cursor{}, invalid(field, "is not the id of an event")
+	}
+	if id[:colon] != streamID {
+		return cursor{}, invalid(field, "is of another stream")
+	}
+	if id[colon+1:] == finalID {
+		return cursor{given: true, final: true}, nil
+	}
+	seq, err := parseSeq(id[colon+1:])
+	if err != nil {
+		return cursor{}, invalid(field, "is not the id of an event")
+	}
+	return cursor{given: true, seq: seq}, nil
+}
+
+// parseSeq takes a number as this server writes it: digits alone, no leading
+// zero.
+func parseSeq(text string) (uint64, error) {
+	seq, err := strconv.ParseUint(text, 10, 63)
+	if err == nil && strconv.FormatUint(seq, 10) != text {
+		err = strconv.ErrSyntax
+	}
+	return seq, err
+}
+
+// decide says how the stream goes on for a reader at c, or why it does not:
+// errFinished or GONE.
+func decide(c cursor, head stream.Head, state rdev.State) (resume, error) {
+	switch {
+	case c.final, c.given && head.Closed && c.seq == head.Seq && head.Seq > 0:
+		return "", errFinished
+	case state.Terminal() && head.First > head.Seq:
+		// The command has ended, so its stream did have events.
+		return "", &apiError{code: rdev.CodeGone, message: "the output of the command is retained no longer"}
+	case c.seq > head.Seq, c.seq+1 < head.First:
+		return resumeGap, nil
+	case !c.given:
+		return resumeFresh, nil
+	}
+	return resumeExact, nil
+}
+
+// afterGap is the number that brings a reader back to behind the gap.
+func afterGap(gap *stream.GapError) uint64 {
+	if gap.Reason == stream.GapTruncated {
+		return gap.From - 1 // the numbers that it has will be given anew
+	}
+	return gap.To
+}
