@@ -85,7 +85,7 @@ func take(ctx context.Context, sub *stream.Subscription, through uint64) ([]stre
 			return all, fmt.Errorf("after %d events: %w", len(all), err)
 		}
 		if len(got) == 0 {
-			return all, errors.New("Next returned neither events nor an error")
+			return all, errors.New("neither events nor an error from Next")
 		}
 		all = append(all, got...)
 	}
@@ -103,7 +103,7 @@ func drain(ctx context.Context, sub *stream.Subscription) ([]stream.Event, error
 		case err != nil:
 			return all, fmt.Errorf("after %d events: %w", len(all), err)
 		case len(got) == 0:
-			return all, errors.New("Next returned neither events nor an error")
+			return all, errors.New("neither events nor an error from Next")
 		}
 		all = append(all, got...)
 	}
