@@ -1,0 +1,88 @@
+package archtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const module = "github.com/orchard9/rdev"
+
+// A pkg is a package of this module with its direct imports: paths of this
+// module are relative to it. Following direct imports is enough, because every
+// package between has its own row.
+type pkg struct {
+	name           string // relative; "" is the root
+	dir            string
+	own, foreign   []string // outside of tests
+	ownInTests     []string
+	foreignInTests []string
+	importsTesting bool
+}
+
+// packages lists the module as "go list" sees it on the systems that it
+// supports, because files for another system have imports too. Packages that do
+// not build are listed as well: imports are all that matters here.
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	all, err := list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+var list = sync.OnceValues(func() ([]pkg, error) {
+	var all []pkg
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Imports,TestImports,XTestImports", module+"/...")
+		cmd.Env = append(os.Environ(), "GOOS="+system)
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return nil, err
+		}
+		decoder := json.NewDecoder(bytes.NewReader(out))
+		for {
+			var listed struct {
+				ImportPath, Dir                    string
+				Imports, TestImports, XTestImports []string
+			}
+			if err := decoder.Decode(&listed); err == io.EOF {
+				break
+			} else if err != nil {
+				return nil, err
+			}
+			p := pkg{name: relative(listed.ImportPath), dir: listed.Dir, importsTesting: slices.Contains(listed.Imports, "testing")}
+			p.own, p.foreign = split(listed.Imports)
+			p.ownInTests, p.foreignInTests = split(append(listed.TestImports, listed.XTestImports...))
+			all = append(all, p)
+		}
+	}
+	return all, nil
+})
+
+func relative(path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+}
+
+// split sorts imports into this module's and those of other modules. The
+// standard library's have no dot in their first element.
+func split(imports []string) (own, foreign []string) {
+	for _, path := range imports {
+		first, _, _ := strings.Cut(path, "/")
+		switch {
+		case path == module || strings.HasPrefix(path, module+"/"):
+			own = append(own, relative(path))
+		case strings.Contains(first, "."):
+			foreign = append(foreign, path)
+		}
+	}
+	return own, foreign
+}
