@@ -87,8 +87,18 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 	if !c.engine.hasSpace() {
 		return nil, fmt.Errorf("less than %d bytes are free in the state folder: %w", c.engine.options.MinFree, unix.ENOSPC)
 	}
-	err := createFolder(c.folder, specRecord{
+	if err := os.Mkdir(c.folder, 0o700); err != nil {
+		return nil, err
+	}
+	env := environ(c.engine.options.Env, cmd.Env, c.dir, c.id, cookie(c.engine.instance, c.id))
+	path, err := lookProgram(cmd.Argv[0], c.dir, env)
+	if err != nil {
+		return nil, err
+	}
+	record, err := writeStarted(c.folder, startedRecord{
 		Digest:    c.digest,
+		Time:      time.Now(),
+		BootID:    c.engine.bootID,
 		Target:    cmd.Target.Name,
 		Argv:      cmd.Argv,
 		EnvNames:  slices.Sorted(maps.Keys(cmd.Env)),
@@ -97,15 +107,6 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 		Grace:     cmd.Grace,
 		MaxOutput: cmd.MaxOutput,
 	})
-	if err != nil {
-		return nil, err
-	}
-	env := environ(c.engine.options.Env, cmd.Env, c.dir, c.id, cookie(c.engine.instance, c.id))
-	path, err := lookProgram(cmd.Argv[0], c.dir, env)
-	if err != nil {
-		return nil, err
-	}
-	record, err := writeStarted(c.folder, startedRecord{Digest: c.digest, Time: time.Now(), BootID: bootID()})
 	if err != nil {
 		return nil, err
 	}
@@ -247,6 +248,7 @@ func (c *command) finish(o outcome) {
 	_ = writeExit(c.folder, o.record(c.digest, lines, c.ended))
 	c.engine.noteEnd(c)
 	close(c.done)
+	c.engine.syncSoon(c)
 	c.engine.wg.Done()
 }
 

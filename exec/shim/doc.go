@@ -12,10 +12,11 @@
 //	lock                  held with flock while an Engine is open
 //	instance              random name of this incarnation of the folder
 //	v1/<id>/              one command; mkdir is the claim
-//	    spec.json         digest, argv, folder, limits; never stdin or values of the environment
-//	    started.json      fsynced before the fork, so a command can never run twice
+//	    started.json      digest, argv, folder, limits; never stdin or values of the
+//	                      environment; fsynced before the fork: no command can run twice
 //	    <first-seq>.seg   the log, frames of lines in segments of 4 MiB
-//	    exit.json         the outcome, fsynced, then renamed to this name
+//	    exit.json         the outcome, renamed to this name before it is told, and
+//	                      fsynced soon after
 //
 // A folder without started.json certainly never ran. One with started.json but
 // without exit.json ran under an engine that died: the next Open kills what is

@@ -80,6 +80,7 @@ type Engine struct {
 	dir            string
 	options        Options
 	instance       string
+	bootID         string
 	lock           *os.File
 	null           *os.File // what commands without Stdin read
 	pids           pidSource
@@ -95,6 +96,7 @@ type Engine struct {
 	commands   map[string]*command
 	ended      int
 	endedBytes int64
+	unsynced   []string // folders whose exit.json may not be on the disk
 }
 
 // Open takes the state folder dir, which it makes if it is not there, and
@@ -137,6 +139,7 @@ func open(dir string, options Options) (_ *Engine, err error) {
 		dir:            dir,
 		options:        options,
 		instance:       instance,
+		bootID:         bootID(),
 		lock:           lock,
 		null:           null,
 		pids:           newPIDSource(),

@@ -76,7 +76,7 @@ func (e *Engine) recoverCommand(id, folder string) error {
 // recoverLost ends a command whose engine died: its processes are killed, its
 // log is cut after the last whole frame, and ErrLost is recorded for ever.
 func (e *Engine) recoverLost(id, folder string, started startedRecord, process processRecord) (exitRecord, error) {
-	sameBoot := started.BootID != "" && started.BootID == bootID()
+	sameBoot := started.BootID != "" && started.BootID == e.bootID
 	survivors := killLost(e.instance, id, process, sameBoot)
 	lines, err := repairLog(folder)
 	if err != nil {
@@ -88,7 +88,10 @@ func (e *Engine) recoverLost(id, folder string, started startedRecord, process p
 	}
 	o := outcome{err: &recordedError{message: message, cause: exec.ErrLost}}
 	rec := o.record(started.Digest, lines, time.Now())
-	return rec, writeExit(folder, rec)
+	if err := writeExit(folder, rec); err != nil {
+		return rec, err
+	}
+	return rec, syncExit(folder)
 }
 
 // readSegments lists the log of an ended command.

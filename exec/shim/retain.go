@@ -92,3 +92,34 @@ func (e *Engine) forgetLocked(c *command) (string, error) {
 	e.endedBytes -= c.log.bytes()
 	return gone, nil
 }
+
+// syncDelay is how long after it was told an outcome is fsynced.
+const syncDelay = 50 * time.Millisecond
+
+// syncSoon has the outcome of an ended command put on the disk. It is out of
+// the command's way, and done for several at once: an outcome that a power
+// failure takes away is no wrong one, because the command is then lost. Only
+// its start has to be durable before it is true. The caller is counted in e.wg.
+func (e *Engine) syncSoon(c *command) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.unsynced = append(e.unsynced, c.folder); len(e.unsynced) == 1 {
+		e.wg.Go(e.syncEnded)
+	}
+}
+
+func (e *Engine) syncEnded() {
+	timer := time.NewTimer(syncDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-e.closing:
+	}
+	e.mu.Lock()
+	folders := e.unsynced
+	e.unsynced = nil
+	e.mu.Unlock()
+	for _, folder := range folders {
+		_ = syncExit(folder) // deleted meanwhile, or a broken disk
+	}
+}

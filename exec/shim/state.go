@@ -22,7 +22,6 @@ const (
 	lockName     = "lock"
 	instanceName = "instance"
 	versionName  = "v1"
-	specName     = "spec.json"
 	startedName  = "started.json"
 	exitName     = "exit.json"
 	exitTempName = "exit.tmp"
@@ -32,9 +31,12 @@ const (
 	deletedPrefix = ".deleted-"
 )
 
-// specRecord is spec.json: for people and tools, the engine reads none of it.
-type specRecord struct {
+// startedRecord is the first line of started.json. What could be a secret,
+// Stdin and the values of Env, is not in it.
+type startedRecord struct {
 	Digest    string        `json:"digest"`
+	Time      time.Time     `json:"time"`
+	BootID    string        `json:"boot_id,omitempty"`
 	Target    string        `json:"target"`
 	Argv      []string      `json:"argv"`
 	EnvNames  []string      `json:"env_names,omitempty"`
@@ -42,13 +44,6 @@ type specRecord struct {
 	Timeout   time.Duration `json:"timeout_ns,omitempty"`
 	Grace     time.Duration `json:"grace_ns"`
 	MaxOutput int64         `json:"max_output"`
-}
-
-// startedRecord is the first line of started.json.
-type startedRecord struct {
-	Digest string    `json:"digest"`
-	Time   time.Time `json:"time"`
-	BootID string    `json:"boot_id,omitempty"`
 }
 
 // processRecord is the second line of started.json, written after the fork.
@@ -121,34 +116,11 @@ func (r exitRecord) outcome() outcome {
 	return outcome{err: &recordedError{message: r.Message, cause: cause}}
 }
 
-// exitReserve is the space that is taken for exit.json before the start: a
-// command that has filled the disk can still say how it ended.
-const exitReserve = 4 << 10
-
-// createFolder claims the ID and makes all files whose place must be certain
-// before the start. On error nothing is left behind.
-func createFolder(dir string, spec specRecord) (err error) {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.RemoveAll(dir)
-		}
-	}()
-	data, err := json.Marshal(spec)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, specName), append(data, '\n'), 0o600); err != nil {
-		return err
-	}
-	reserve := []byte(strings.Repeat(" ", exitReserve-1) + "\n")
-	return os.WriteFile(filepath.Join(dir, exitTempName), reserve, 0o600)
-}
-
 // writeStarted makes it durable that the command may run from now on. The
 // returned file takes the processRecord.
+//
+// Only the file is fsynced: the journals of ext4, xfs and btrfs hold the names
+// of a new file and of its new folder no later than the file itself.
 func writeStarted(dir string, rec startedRecord) (_ *os.File, err error) {
 	data, err := json.Marshal(rec)
 	if err != nil {
@@ -168,14 +140,6 @@ func writeStarted(dir string, rec startedRecord) (_ *os.File, err error) {
 	}
 	if err := file.Sync(); err != nil {
 		return nil, err
-	}
-	// The names must last as well, or a machine that loses power now runs the
-	// command again. Where the file system has committed them together with
-	// the file, as ext4 does, this costs nothing.
-	for _, d := range []string{dir, filepath.Dir(dir)} {
-		if err := syncDir(d); err != nil {
-			return nil, err
-		}
 	}
 	return file, nil
 }
@@ -197,32 +161,50 @@ func readStarted(dir string) (startedRecord, processRecord, error) {
 	return started, process, nil
 }
 
-// writeExit makes the outcome durable.
+// writeExit records the outcome. It is in the file system when writeExit
+// returns, and on the disk after syncExit.
 func writeExit(dir string, rec exitRecord) error {
 	data, err := json.Marshal(rec)
 	if err != nil {
 		return err
 	}
-	for len(data) < exitReserve-1 {
-		data = append(data, ' ')
-	}
+	data = append(data, '\n')
 	temp := filepath.Join(dir, exitTempName)
-	// Not truncated: the space that was reserved is used.
-	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(append(data, '\n'))
-	if err == nil {
-		err = file.Sync()
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
+	err = os.WriteFile(temp, data, 0o600)
+	if errors.Is(err, unix.ENOSPC) {
+		// A command that has filled the disk can still say how it ended: the
+		// record goes where started.json was, on space that is already taken.
+		_ = os.Remove(temp)
+		temp = filepath.Join(dir, startedName)
+		err = overwrite(temp, data)
 	}
 	if err != nil {
 		return err
 	}
 	return os.Rename(temp, filepath.Join(dir, exitName))
+}
+
+// overwrite replaces the text of a file without taking new space if the file
+// system's block is large enough.
+func overwrite(path string, data []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if _, err := file.Write(data); err != nil {
+		return err
+	}
+	return file.Truncate(int64(len(data)))
+}
+
+func syncExit(dir string) error {
+	file, err := os.Open(filepath.Join(dir, exitName))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return file.Sync()
 }
 
 func readExit(dir string) (exitRecord, error) {
