@@ -1,0 +1,230 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/orchard9/rdev/rdev"
+)
+
+// Commands is the rdev.Commands of a Store.
+type Commands struct {
+	db  *sqlx.DB
+	ttl time.Duration
+}
+
+// Insert implements rdev.Commands.
+func (c *Commands) Insert(ctx context.Context, cmd rdev.Command) (rdev.Command, bool, error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	cmd = normal(cmd)
+	if cmd.IdempotencyKey == "" {
+		_, err := c.insert(ctx, c.db, cmd)
+		return cmd, err == nil, failed(ctx, "insert command", err)
+	}
+	stored, created := cmd, false
+	err := inTx(ctx, c.db, "insert command", func(tx *sqlx.Tx) error {
+		// A key that was forgotten is free again.
+		if _, err := tx.ExecContext(ctx, `UPDATE commands SET idempotency_key = NULL
+			WHERE key_id = $1 AND project = $2 AND idempotency_key = $3 AND created_at <= $4`,
+			cmd.KeyID, cmd.Project, cmd.IdempotencyKey, cmd.CreatedAt.Add(-rdev.IdempotencyTTL)); err != nil {
+			return err
+		}
+		var err error
+		if created, err = c.insert(ctx, tx, cmd); err != nil || created {
+			return err
+		}
+		// The insert has waited for whoever was first, so its record is there.
+		var doc []byte
+		if err := tx.GetContext(ctx, &doc, `SELECT doc FROM commands WHERE key_id = $1 AND project = $2 AND idempotency_key = $3`,
+			cmd.KeyID, cmd.Project, cmd.IdempotencyKey); err != nil {
+			return err
+		}
+		stored, err = decode(doc)
+		return err
+	})
+	if err != nil {
+		return rdev.Command{}, false, err
+	}
+	return stored, created, nil
+}
+
+// insert reports whether the record is new; with an idempotency key it may not
+// be.
+func (c *Commands) insert(ctx context.Context, db sqlx.ExecerContext, cmd rdev.Command) (bool, error) {
+	doc, err := encode(cmd)
+	if err != nil {
+		return false, err
+	}
+	onConflict := ""
+	if cmd.IdempotencyKey != "" {
+		onConflict = ` ON CONFLICT (key_id, project, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING`
+	}
+	result, err := db.ExecContext(ctx, `INSERT INTO commands (id, project, type, state, key_id, created_at, idempotency_key, cancel, doc, owner, lease_until)
+		VALUES ($1, $2, $3, $4, $5, $6, NULLIF($7, ''), $8, $9, NULLIF($10, ''), CASE WHEN $10 = '' THEN NULL ELSE now() + $11 * interval '1 microsecond' END)`+onConflict,
+		cmd.ID, cmd.Project, cmd.Type, cmd.State, cmd.KeyID, cmd.CreatedAt, cmd.IdempotencyKey, !cmd.CancelRequestedAt.IsZero(), doc, cmd.Owner, c.ttl.Microseconds())
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n == 1, err
+}
+
+// Get implements rdev.Commands.
+func (c *Commands) Get(ctx context.Context, id string) (rdev.Command, error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	cmd, _, err := c.get(ctx, id)
+	return cmd, failed(ctx, "get command", err)
+}
+
+func (c *Commands) get(ctx context.Context, id string) (cmd rdev.Command, version int64, err error) {
+	var row struct {
+		Doc     []byte `db:"doc"`
+		Version int64  `db:"version"`
+	}
+	err = c.db.GetContext(ctx, &row, `SELECT doc, version FROM commands WHERE id = $1`, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return rdev.Command{}, 0, rdev.ErrCommandNotFound
+	}
+	if err != nil {
+		return rdev.Command{}, 0, err
+	}
+	cmd, err = decode(row.Doc)
+	return cmd, row.Version, err
+}
+
+// List implements rdev.Commands.
+func (c *Commands) List(ctx context.Context, f rdev.CommandFilter, limit int) ([]rdev.Command, error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	var where []string
+	var args []any
+	add := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, strings.ReplaceAll(condition, "?", "$"+strconv.Itoa(len(args))))
+	}
+	if f.Project != "" {
+		add(`project = ?`, f.Project)
+	}
+	if len(f.States) > 0 {
+		states := make(pq.StringArray, len(f.States))
+		for i, s := range f.States {
+			states[i] = string(s)
+		}
+		add(`state = ANY(?)`, states)
+	}
+	if f.Type != "" {
+		add(`type = ?`, f.Type)
+	}
+	if f.KeyID != "" {
+		add(`key_id = ?`, f.KeyID)
+	}
+	if f.Before != "" {
+		add(`id < ?`, f.Before)
+	}
+	query := `SELECT doc FROM commands`
+	if len(where) > 0 {
+		query += ` WHERE ` + strings.Join(where, ` AND `)
+	}
+	args = append(args, limit)
+	var docs [][]byte
+	if err := c.db.SelectContext(ctx, &docs, query+` ORDER BY id DESC LIMIT $`+strconv.Itoa(len(args)), args...); err != nil {
+		return nil, failed(ctx, "list commands", err)
+	}
+	return decodeAll(docs)
+}
+
+// Update implements rdev.Commands. It locks nothing while change runs: if
+// somebody else was quicker, it begins again.
+func (c *Commands) Update(ctx context.Context, id string, change func(*rdev.Command) error) (rdev.Command, error) {
+	ctx, cancel := deadline(ctx)
+	defer cancel()
+	for {
+		before, version, err := c.get(ctx, id)
+		if err != nil {
+			return rdev.Command{}, failed(ctx, "update command", err)
+		}
+		after, _ := decode(mustEncode(before)) // with memory of its own
+		if err := change(&after); err != nil {
+			return rdev.Command{}, err
+		}
+		after, err = rdev.CheckUpdate(before, normal(after))
+		if err != nil {
+			return rdev.Command{}, err
+		}
+		doc, err := encode(after)
+		if err != nil {
+			return rdev.Command{}, failed(ctx, "update command", err)
+		}
+		result, err := c.db.ExecContext(ctx, `UPDATE commands SET state = $3, cancel = $4, doc = $5, version = version + 1
+			WHERE id = $1 AND version = $2`, id, version, after.State, !after.CancelRequestedAt.IsZero(), doc)
+		if err != nil {
+			return rdev.Command{}, failed(ctx, "update command", err)
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 1 {
+			return after, failed(ctx, "update command", err)
+		}
+	}
+}
+
+func encode(cmd rdev.Command) ([]byte, error) {
+	cmd.Owner = ""
+	doc, err := json.Marshal(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("encode record %s: %w", cmd.ID, err)
+	}
+	return doc, nil
+}
+
+// mustEncode encodes what was decoded.
+func mustEncode(cmd rdev.Command) []byte {
+	doc, err := encode(cmd)
+	if err != nil {
+		panic(err)
+	}
+	return doc
+}
+
+func decode(doc []byte) (rdev.Command, error) {
+	var cmd rdev.Command
+	if err := json.Unmarshal(doc, &cmd); err != nil {
+		return rdev.Command{}, fmt.Errorf("decode record: %w", err)
+	}
+	return cmd, nil
+}
+
+func decodeAll(docs [][]byte) ([]rdev.Command, error) {
+	cmds := make([]rdev.Command, len(docs))
+	for i, doc := range docs {
+		var err error
+		if cmds[i], err = decode(doc); err != nil {
+			return nil, fmt.Errorf("store/postgres: %w", err)
+		}
+	}
+	return cmds, nil
+}
+
+// normal brings the times to the precision of the store.
+func normal(cmd rdev.Command) rdev.Command {
+	for _, t := range []*time.Time{&cmd.CreatedAt, &cmd.StartedAt, &cmd.EndedAt, &cmd.CancelRequestedAt} {
+		if !t.IsZero() {
+			*t = micros(*t)
+		}
+	}
+	if cmd.Result != nil {
+		r := *cmd.Result
+		r.Started, r.Ended = micros(r.Started), micros(r.Ended)
+		cmd.Result = &r
+	}
+	return cmd
+}

@@ -1,0 +1,64 @@
+-- +goose Up
+CREATE TABLE keys (
+    id           text PRIMARY KEY,
+    name         text NOT NULL,
+    hash         bytea NOT NULL,
+    scopes       text[] NOT NULL,
+    projects     text[] NOT NULL,
+    created_at   timestamptz NOT NULL,
+    created_by   text NOT NULL,
+    expires_at   timestamptz,
+    revoked_at   timestamptz,
+    last_used_at timestamptz,
+    replaced_by  text
+);
+CREATE INDEX keys_newest ON keys (created_at DESC, id COLLATE "C" DESC);
+
+-- What is asked for by a query is a column; the whole record is in doc, as
+-- bytes, because text cannot hold everything that a program may print.
+CREATE TABLE commands (
+    id              text COLLATE "C" PRIMARY KEY,
+    project         text NOT NULL,
+    type            text NOT NULL,
+    state           text NOT NULL,
+    key_id          text NOT NULL,
+    created_at      timestamptz NOT NULL,
+    idempotency_key text,
+    cancel          boolean NOT NULL DEFAULT false,
+    version         bigint NOT NULL DEFAULT 1,
+    owner           text,
+    lease_until     timestamptz,
+    doc             bytea NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX commands_of_project ON commands (project, id DESC);
+CREATE INDEX commands_by_age ON commands (created_at);
+CREATE INDEX commands_unfinished ON commands (id) WHERE state IN ('queued', 'running');
+CREATE UNIQUE INDEX commands_idempotency ON commands (key_id, project, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE streams (
+    id         text PRIMARY KEY,
+    first      bigint NOT NULL DEFAULT 1,
+    head       bigint NOT NULL DEFAULT 0,
+    last_chunk bigint NOT NULL DEFAULT 0,
+    terminal   boolean NOT NULL DEFAULT false,
+    closed     boolean NOT NULL DEFAULT false,
+    created_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+CREATE INDEX streams_by_age ON streams (created_at);
+
+-- Partitions by day are made and dropped by the store.
+CREATE TABLE chunks (
+    stream_id  text NOT NULL,
+    first      bigint NOT NULL,
+    last       bigint NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    events     bytea NOT NULL,
+    PRIMARY KEY (stream_id, first, created_at)
+) PARTITION BY RANGE (created_at);
+ALTER TABLE chunks ALTER COLUMN events SET STORAGE EXTERNAL;
+
+-- +goose Down
+DROP TABLE chunks;
+DROP TABLE streams;
+DROP TABLE commands;
+DROP TABLE keys;
