@@ -1,6 +1,10 @@
 package server
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/orchard9/rdev/stream/sse"
+)
 
 // comeBack answers a reader that reconnects, and cannot be served right now,
 // with an empty stream that tells it when to try again. A native EventSource
@@ -15,8 +19,7 @@ func (s *Server) comeBack(x *exchange, status int) bool {
 	}
 	streamHeaders(x.Header())
 	x.WriteHeader(http.StatusOK)
-	frame := append(appendRetry(nil, drainLeast, drainMost), ": "...)
-	frame = append(append(frame, x.code...), "\n\n"...)
+	frame := sse.AppendComment(appendRetry(nil, drainLeast, drainMost), x.code)
 	if _, err := x.Write(frame); err != nil {
 		x.cause = err
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"mime"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/orchard9/rdev/rdev"
 	"github.com/orchard9/rdev/stream"
+	"github.com/orchard9/rdev/stream/sse"
 )
 
 // How long readers are told to wait before they come back.
@@ -55,7 +55,7 @@ func (s *Server) events(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	sub, cmd, err := s.svc.Subscribe(x.r.Context(), x.caller, x.project(), streamID, at.seq)
+	sub, cmd, err := s.svc.Subscribe(x.r.Context(), x.caller, x.project(), streamID, at.Seq)
 	if err != nil {
 		return err
 	}
@@ -130,15 +130,18 @@ func (rd *reader) connect(at cursor, head stream.Head, verdict resume) error {
 	streamHeaders(rd.x.Header())
 	rd.x.Header().Set("Rdev-Resume", string(verdict))
 	frame := appendRetry(nil, retryLeast, retryMost)
-	frame = rd.w.appendControl(frame, eventConnected, at.seq, encode(connectedData{
+	frame, err := rd.w.appendOwn(frame, eventConnected, at.Seq, connectedData{
 		Project: rd.x.project(), StreamID: rd.w.streamID, Resume: verdict, HeadSeq: head.Seq,
-	}))
+	})
+	if err != nil {
+		return err
+	}
 	rd.x.WriteHeader(http.StatusOK)
 	return rd.w.write(frame)
 }
 
 func streamHeaders(h http.Header) {
-	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Content-Type", sse.ContentType)
 	h.Set("Cache-Control", "no-cache, no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")
 }
@@ -165,13 +168,12 @@ func (rd *reader) serve() {
 			if !rd.s.stillAllowed(rd.x) {
 				return
 			}
-			err = rd.w.write(appendData(nil, eventHeartbeat, encode(heartbeatData{time.Now().UTC(), rd.sub.Head().Seq})))
-			if err != nil {
+			if err = rd.beat(); err != nil {
 				rd.x.cause = err
 				return
 			}
 		case errors.Is(err, stream.ErrClosed): // Drain, or the broker stops
-			rd.x.cause = rd.w.write(append(appendRetry(nil, drainLeast, drainMost), '\n'))
+			rd.x.cause = rd.w.write(appendRetry(nil, drainLeast, drainMost))
 			return
 		default:
 			rd.x.cause = err
@@ -187,7 +189,7 @@ func (rd *reader) copy(ctx context.Context) error {
 		var gap *stream.GapError
 		switch {
 		case errors.As(err, &gap):
-			err = rd.w.write(rd.w.appendControl(nil, eventGap, afterGap(gap), encode(gapData{gap.From, gap.To, gap.Reason})))
+			err = rd.gap(gap)
 		case err == nil:
 			err = rd.send(events)
 			if err == nil && events[len(events)-1].Kind.Terminal() {
@@ -203,19 +205,27 @@ func (rd *reader) copy(ctx context.Context) error {
 func (rd *reader) send(events []stream.Event) error {
 	buf := rd.s.buffers.get()
 	defer rd.s.buffers.put(buf)
-	frames := *buf
-	for i := range events {
-		frames = rd.w.appendEvent(frames, &events[i])
+	var err error
+	if *buf, err = rd.w.appendEvents(*buf, events); err != nil {
+		return err
 	}
-	*buf = frames
-	return rd.w.write(frames)
+	return rd.w.write(*buf)
 }
 
-// encode returns JSON on one line; the types of this file cannot fail.
-func encode(v any) []byte {
-	b, err := json.Marshal(v)
+func (rd *reader) gap(gap *stream.GapError) error {
+	frame, err := rd.w.appendOwn(nil, eventGap, afterGap(gap), gapData{gap.From, gap.To, gap.Reason})
 	if err != nil {
-		panic(err)
+		return err
 	}
-	return b
+	return rd.w.write(frame)
+}
+
+// beat tells the reader that the connection is alive, and where the stream
+// ends, so that one that has missed something notices. It has no id.
+func (rd *reader) beat() error {
+	frame, err := sse.AppendEvent(nil, "", eventHeartbeat, encode(heartbeatData{time.Now().UTC(), rd.sub.Head().Seq}))
+	if err != nil {
+		return err
+	}
+	return rd.w.write(frame)
 }

@@ -1,13 +1,14 @@
 package server
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/orchard9/rdev/stream"
+	"github.com/orchard9/rdev/stream/sse"
 )
 
 // The events that are made here, per reader, and not stored.
@@ -68,39 +69,40 @@ func (w *frameWriter) write(frames []byte) error {
 // end bounds what net/http writes by itself when the handler has returned.
 func (w *frameWriter) end() { _ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) }
 
-func (w *frameWriter) appendEvent(dst []byte, e *stream.Event) []byte {
-	dst = append(dst, "id: "...)
-	dst = append(dst, w.streamID...)
-	dst = append(dst, ':')
-	if e.Kind.Terminal() {
-		dst = append(dst, finalID...)
-	} else {
-		dst = strconv.AppendUint(dst, e.Seq, 10)
+// appendEvents appends stored events.
+func (w *frameWriter) appendEvents(dst []byte, events []stream.Event) ([]byte, error) {
+	at := sse.Cursor{Stream: w.streamID}
+	for i := range events {
+		e := &events[i]
+		at.Seq, at.Final = e.Seq, e.Kind.Terminal()
+		if at.Final {
+			at.Seq = 0
+		}
+		var err error
+		if dst, err = at.AppendEvent(dst, string(e.Kind), e.Data); err != nil {
+			return dst, err
+		}
 	}
-	return appendData(append(dst, '\n'), string(e.Kind), e.Data)
+	return dst, nil
 }
 
-func (w *frameWriter) appendControl(dst []byte, name string, seq uint64, data []byte) []byte {
-	dst = append(dst, "id: "...)
-	dst = append(dst, w.streamID...)
-	dst = append(dst, ':')
-	dst = strconv.AppendUint(dst, seq, 10)
-	return appendData(append(dst, '\n'), name, data)
-}
-
-func appendData(dst []byte, name string, data []byte) []byte {
-	dst = append(dst, "event: "...)
-	dst = append(dst, name...)
-	dst = append(dst, "\ndata: "...)
-	dst = append(dst, data...)
-	return append(dst, "\n\n"...)
+// appendOwn appends an event that is made here, with the place that the reader
+// comes back to.
+func (w *frameWriter) appendOwn(dst []byte, name string, seq uint64, data any) ([]byte, error) {
+	return sse.Cursor{Stream: w.streamID, Seq: seq}.AppendEvent(dst, name, encode(data))
 }
 
 // appendRetry tells the reader to wait between least and most before it comes
 // back, at random so that many readers do not come at once.
 func appendRetry(dst []byte, least, most time.Duration) []byte {
-	wait := least + rand.N(most-least)
-	dst = append(dst, "retry: "...)
-	dst = strconv.AppendInt(dst, wait.Milliseconds(), 10)
-	return append(dst, '\n')
+	return sse.AppendRetry(dst, least+rand.N(most-least))
+}
+
+// encode returns JSON on one line; the types of these events cannot fail.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }

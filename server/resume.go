@@ -2,18 +2,16 @@ package server
 
 import (
 	"net/url"
-	"strconv"
-	"strings"
 
 	"github.com/orchard9/rdev/rdev"
 	"github.com/orchard9/rdev/stream"
+	"github.com/orchard9/rdev/stream/sse"
 )
 
 // A cursor is where a reader says that it stands in a stream.
 type cursor struct {
+	sse.Cursor
 	given bool
-	seq   uint64 // the last event that it has
-	final bool   // it has the terminal event
 }
 
 // A resume says how a stream goes on for a reader.
@@ -28,8 +26,6 @@ const (
 const (
 	lastEventIDHeader = "Last-Event-ID"
 	lastEventIDParam  = "last_event_id"
-	finalID           = "final"
-	maxEventID        = 256
 )
 
 // errFinished answers a reader that has everything. It ends an EventSource,
@@ -50,55 +46,35 @@ func readCursor(x *exchange, values url.Values, streamID string) (cursor, error)
 		}
 	}
 	if id == "" {
-		return cursor{}, nil
+		return cursor{Cursor: sse.Cursor{Stream: streamID}}, nil
 	}
 	return parseEventID(field, id, streamID)
 }
 
-// parseEventID takes an id apart that this server gave to an event of the
-// stream. Anything else cannot have come from here, and guessing would repeat
-// or lose events.
+// parseEventID takes an id that this server gave to an event of the stream.
+// Anything else cannot have come from here, and guessing would repeat or lose
+// events.
 func parseEventID(field, id, streamID string) (cursor, error) {
-	if len(id) > maxEventID {
-		return cursor{}, invalid(field, "is too long for the id of an event")
-	}
-	colon := strings.LastIndexByte(id, ':')
-	if colon < 0 {
+	at, err := sse.ParseCursor(id)
+	switch {
+	case err != nil:
 		return cursor{}, invalid(field, "is not the id of an event")
-	}
-	if id[:colon] != streamID {
+	case at.Stream != streamID:
 		return cursor{}, invalid(field, "is of another stream")
 	}
-	if id[colon+1:] == finalID {
-		return cursor{given: true, final: true}, nil
-	}
-	seq, err := parseSeq(id[colon+1:])
-	if err != nil {
-		return cursor{}, invalid(field, "is not the id of an event")
-	}
-	return cursor{given: true, seq: seq}, nil
-}
-
-// parseSeq takes a number as this server writes it: digits alone, no leading
-// zero.
-func parseSeq(text string) (uint64, error) {
-	seq, err := strconv.ParseUint(text, 10, 63)
-	if err == nil && strconv.FormatUint(seq, 10) != text {
-		err = strconv.ErrSyntax
-	}
-	return seq, err
+	return cursor{Cursor: at, given: true}, nil
 }
 
 // decide says how the stream goes on for a reader at c, or why it does not:
 // errFinished or GONE.
 func decide(c cursor, head stream.Head, state rdev.State) (resume, error) {
 	switch {
-	case c.final, c.given && head.Closed && c.seq == head.Seq && head.Seq > 0:
+	case c.Final, c.given && head.Closed && c.Seq == head.Seq && head.Seq > 0:
 		return "", errFinished
 	case state.Terminal() && head.First > head.Seq:
 		// The command has ended, so its stream did have events.
 		return "", &apiError{code: rdev.CodeGone, message: "the output of the command is retained no longer"}
-	case c.seq > head.Seq, c.seq+1 < head.First:
+	case c.Seq > head.Seq, c.Seq+1 < head.First:
 		return resumeGap, nil
 	case !c.given:
 		return resumeFresh, nil
