@@ -2,6 +2,9 @@ package rdev
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/orchard9/rdev/exec"
 )
@@ -55,3 +58,34 @@ func ValidProjectName(name string) bool {
 	}
 	return true
 }
+
+// FixedProjects are projects that are known beforehand and are always running,
+// such as folders on this machine. It panics if a name is not valid or is
+// there twice.
+func FixedProjects(projects ...Project) Projects {
+	all := slices.Clone(projects)
+	slices.SortFunc(all, func(a, b Project) int { return strings.Compare(a.Name, b.Name) })
+	for i := range all {
+		if !ValidProjectName(all[i].Name) {
+			panic(fmt.Sprintf("rdev: %q cannot name a project", all[i].Name))
+		}
+		if i > 0 && all[i].Name == all[i-1].Name {
+			panic(fmt.Sprintf("rdev: the project %q is there twice", all[i].Name))
+		}
+		all[i].Status = StatusRunning
+	}
+	return fixedProjects(all)
+}
+
+type fixedProjects []Project
+
+func (f fixedProjects) Get(_ context.Context, name string) (Project, error) {
+	for _, p := range f {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return Project{}, ErrProjectNotFound
+}
+
+func (f fixedProjects) List(context.Context) ([]Project, error) { return slices.Clone(f), nil }
