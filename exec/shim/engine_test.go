@@ -86,10 +86,15 @@ func (o *output) bytes(stream exec.Stream) []byte {
 
 func run(t testing.TB, e *shim.Engine, cmd exec.Command) (*output, exec.Result, error) {
 	t.Helper()
+	return runIn(t, e, t.TempDir(), cmd)
+}
+
+func runIn(t testing.TB, e *shim.Engine, workspace string, cmd exec.Command) (*output, exec.Result, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	var out output
-	result, err := e.Execute(ctx, t.TempDir(), cmd, out.sink)
+	result, err := e.Execute(ctx, workspace, cmd, out.sink)
 	return &out, result, err
 }
 

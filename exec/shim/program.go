@@ -74,7 +74,8 @@ func resolveDir(workspace, dir string) (string, error) {
 	if filepath.IsAbs(dir) {
 		return "", dirError("is absolute: want a folder relative to the workspace")
 	}
-	full, err := filepath.EvalSymlinks(filepath.Join(root, dir))
+	// Not Join, which would take "link/.." for nothing.
+	full, err := filepath.EvalSymlinks(root + "/" + dir)
 	switch {
 	case !filepath.IsLocal(dir):
 		return "", dirError("leaves the workspace")
