@@ -39,6 +39,10 @@ type Options struct {
 	// without hearing from it. Defaults to 2 minutes; negative means that it
 	// gives up at the first failure.
 	ReconnectTimeout time.Duration
+	// OnReconnect is told why a stream was lost, each time before Follow
+	// connects again. A stream that the server ended itself, to be continued,
+	// is no loss. It is called from the goroutine of Follow. Defaults to none.
+	OnReconnect func(error)
 }
 
 // Defaults of Options.
@@ -56,6 +60,7 @@ type Client struct {
 	userAgent string
 	silence   time.Duration
 	patience  time.Duration
+	lost      func(error)
 }
 
 // New returns a Client of the server at baseURL, with the path under which the
@@ -83,6 +88,9 @@ func New(baseURL, key string, opts *Options) (*Client, error) {
 		userAgent: cmp.Or(o.UserAgent, "rdev-client"),
 		silence:   3 * cmp.Or(o.Heartbeat, DefaultHeartbeat),
 		patience:  cmp.Or(o.ReconnectTimeout, DefaultReconnectTimeout),
+	}
+	if c.lost = o.OnReconnect; c.lost == nil {
+		c.lost = func(error) {}
 	}
 	if c.http == nil {
 		c.http = newHTTPClient()

@@ -26,6 +26,26 @@ import (
 // Gone, for example, when the output is retained no longer).
 func (c *Client) Follow(ctx context.Context, project, id string, after uint64, sink func([]Event) error) (End, error) {
 	f := &follower{c: c, project: project, id: id, last: after, sink: sink, heard: time.Now()}
+	return f.run(ctx)
+}
+
+// Read is Follow without waiting for more: it returns once sink has had what
+// the server had when it was asked. The end is nil if that was not all, because
+// the command has not ended.
+func (c *Client) Read(ctx context.Context, project, id string, after uint64, sink func([]Event) error) (*End, error) {
+	f := &follower{c: c, project: project, id: id, last: after, sink: sink, heard: time.Now(), toHead: true}
+	end, err := f.run(ctx)
+	if errors.Is(err, errAtHead) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &end, nil
+}
+
+// run is Follow and Read.
+func (f *follower) run(ctx context.Context) (End, error) {
 	for {
 		end, err := f.connect(ctx)
 		switch {
@@ -37,12 +57,17 @@ func (c *Client) Follow(ctx context.Context, project, id string, after uint64, s
 			return End{}, f.sinkErr
 		case errors.Is(err, errFinished):
 			return f.recorded(ctx)
+		case errors.Is(err, errAtHead):
+			return End{}, err
 		case !worthRetrying(err):
 			return End{}, err
 		}
 		wait := f.wait(err)
-		if silent := time.Since(f.heard) + wait; !f.clean && silent > c.patience {
-			return End{}, fmt.Errorf("client: follow %s: nothing heard for %v: %w", id, silent.Round(time.Second), err)
+		if silent := time.Since(f.heard) + wait; !f.clean && silent > f.c.patience {
+			return End{}, fmt.Errorf("client: follow %s: nothing heard for %v: %w", f.id, silent.Round(time.Second), err)
+		}
+		if !f.clean {
+			f.c.lost(err)
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return End{}, err
@@ -53,6 +78,9 @@ func (c *Client) Follow(ctx context.Context, project, id string, after uint64, s
 
 // errFinished: the server says that there is nothing left to read.
 var errFinished = errors.New("client: the stream has been read to its end")
+
+// errAtHead ends a Read.
+var errAtHead = errors.New("client: everything that is there was read")
 
 // errProtocol: the server sent what it must not send. Reading on would lose or
 // repeat lines.
@@ -73,6 +101,9 @@ type follower struct {
 	project, id string
 	sink        func([]Event) error
 	sinkErr     error
+
+	toHead bool   // Read, not Follow
+	head   uint64 // where a Read ends; zero before it is known
 
 	last  uint64    // Seq of the last line that sink has, or is about to have
 	again bool      // this is not the first connection

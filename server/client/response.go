@@ -87,6 +87,7 @@ func (f *follower) read(decoder *sse.Decoder) (End, error) {
 		switch event.Name {
 		case eventConnected:
 			f.heard = time.Now()
+			err = f.connected(event)
 		case eventOutput:
 			err = f.output(event)
 		case eventGap:
@@ -98,6 +99,29 @@ func (f *follower) read(decoder *sse.Decoder) (End, error) {
 			return End{}, err
 		}
 	}
+}
+
+// connected takes the end of a Read from the first response.
+func (f *follower) connected(event sse.Event) error {
+	if !f.toHead {
+		return nil
+	}
+	var data struct {
+		HeadSeq uint64 `json:"head_seq"`
+	}
+	if err := json.Unmarshal(event.Data, &data); err != nil {
+		return fmt.Errorf("%w: decode connected event: %w", errProtocol, err)
+	}
+	f.head = max(f.head, data.HeadSeq)
+	return f.atHead()
+}
+
+// atHead returns errAtHead once a Read has everything.
+func (f *follower) atHead() error {
+	if f.toHead && f.last >= f.head {
+		return errAtHead
+	}
+	return nil
 }
 
 func (f *follower) output(event sse.Event) error {
@@ -116,9 +140,11 @@ func (f *follower) output(event sse.Event) error {
 	f.last = seq
 	f.delay.reset()
 	if f.batch.full() {
-		return f.flush()
+		if err := f.flush(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return f.atHead()
 }
 
 func (f *follower) gap(event sse.Event) error {
@@ -129,7 +155,7 @@ func (f *follower) gap(event sse.Event) error {
 	}
 	f.batch.addGap(seq, gap)
 	f.last = seq
-	return nil
+	return f.atHead()
 }
 
 func (f *follower) end(event sse.Event) (End, error) {
