@@ -14,16 +14,20 @@ func (h *Hub) tail(streamID string) *tail {
 }
 
 // change runs f, which may change head, ring and known of t, and then counts
-// what changed. The result wakes the readers and is to be called without h.mu.
+// what changed. The result wakes the readers, if there is news for them, and is
+// to be called without h.mu.
 func (h *Hub) change(t *tail, f func()) (wake func()) {
 	if h.tails[t.id] != t {
 		return func() {} // forgotten, or the Hub was closed
 	}
 	t.mu.Lock()
-	before := t.ring.bytes
+	head, before := t.head, t.ring.bytes
 	f()
 	h.budget.used += int64(t.ring.bytes - before)
-	wake = t.rouse()
+	wake = func() {}
+	if t.head != head { // a poller tells the same again and again
+		wake = t.rouse()
+	}
 	t.mu.Unlock()
 
 	h.settle(t)

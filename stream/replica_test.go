@@ -2,8 +2,11 @@ package stream_test
 
 import (
 	"context"
+	"reflect"
 	"sync"
 	"testing"
+
+	"github.com/matryer/is"
 
 	"github.com/orchard9/rdev/stream"
 	"github.com/orchard9/rdev/stream/streamtest"
@@ -197,5 +200,46 @@ func TestAHubBeforeALogKeepsTheContract(t *testing.T) {
 				streamtest.Run(t, func(t *testing.T) streamtest.Subject { return subject(t, config, apart) })
 			})
 		}
+	}
+}
+
+// A replica that takes a command over appends behind what its readers know of:
+// nobody told it what the other one published last.
+func TestHubTakeoverHasNoSeam(t *testing.T) {
+	ctx := t.Context()
+	for name, ring := range map[string]int{"WithRoom": 0, "WithATinyRing": 600} {
+		t.Run(name, func(t *testing.T) {
+			is := is.New(t)
+			log, writer := newLogbook(), new(sync.Mutex)
+			var owners []*replica
+			for range 2 {
+				owner := &replica{log: log, mu: writer, hub: stream.NewHub(stream.HubConfig{Log: log, StreamBytes: ring})}
+				defer owner.hub.Close()
+				owners = append(owners, owner)
+			}
+			var readers sync.WaitGroup
+			defer readers.Wait()
+			const last = 400
+			for _, owner := range owners {
+				sub, err := owner.Subscribe(ctx, id, 0)
+				is.NoErr(err)
+				readers.Go(func() {
+					defer sub.Close()
+					got, err := read(ctx, sub, last)
+					if err != nil || !reflect.DeepEqual(got, batch(1, last, true)) {
+						t.Errorf("got %d events, error %v", len(got), err)
+					}
+				})
+			}
+			for first := uint64(1); first < last; first += 10 {
+				err := owners[first/50%2].Publish(ctx, id, batch(first, first+9, first+9 == last))
+				is.NoErr(err)
+			}
+			for _, owner := range owners { // the poll that stands behind
+				head, err := log.Head(ctx, id)
+				is.NoErr(err)
+				owner.hub.Advance(id, head)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package sse_test
 import (
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -78,6 +79,20 @@ func TestDecoderRules(t *testing.T) {
 			}
 			is.Equal(reference(test.stream), test.want) // the fuzz tests rely on it
 		})
+	}
+}
+
+// Lines longer than the Decoder's buffer, ending wherever a read may end.
+func TestDecoderLongLines(t *testing.T) {
+	is := is.New(t)
+	for size := 16<<10 - 40; size < 16<<10+10; size++ {
+		line := strings.Repeat("x", size)
+		stream := "id: 1\r\ndata:" + line + "\r\n\r\ndata:" + line + "\r\rdata:" + line + line + line + "\n\n"
+		for _, cuts := range [][]byte{nil, {255, 1, 77}} {
+			got, err := decode(&cutter{stream: stream, cuts: cuts}, nil)
+			is.Equal(err, io.EOF)
+			is.True(reflect.DeepEqual(got, reference(stream)))
+		}
 	}
 }
 

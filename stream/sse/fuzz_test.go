@@ -49,7 +49,7 @@ func FuzzDecoder(f *testing.F) {
 	f.Add("\ufeffid: 1\revent:x\r\ndata: 1\n\ndata\n\r", []byte{1})
 	f.Add(":c\nretry:10\nid\x00:1\nid: a\x00\n\n", []byte{3, 0, 2})
 	f.Add("\xef\xbb", []byte{1, 1, 5})
-	f.Add("data:"+strings.Repeat("x", 40_000)+"\r\n\r\nid:1\n\nid:2\n", []byte{255})
+	f.Add("data: a\r\n\r\nid:1\n\nid:2\n", []byte{255})
 	f.Fuzz(func(t *testing.T, stream string, cuts []byte) {
 		want := reference(stream)
 		whole, ended := decode(strings.NewReader(stream), nil)
