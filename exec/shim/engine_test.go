@@ -10,13 +10,10 @@ import (
 	"time"
 
 	"github.com/matryer/is"
-	"go.uber.org/goleak"
 
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/shim"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // deadline is how long a test waits for what must happen at all.
 const deadline = 60 * time.Second
