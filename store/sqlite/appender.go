@@ -1,0 +1,147 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/orchard9/rdev/stream"
+)
+
+const (
+	selectTip = `SELECT num, first, head, terminal, closed FROM streams WHERE id = ?`
+
+	insertStream = `INSERT INTO streams (id, first, head, terminal, closed, bytes, updated_at)
+		VALUES (?, 1, 0, 0, 0, 0, ?)`
+
+	updateStream = `UPDATE streams SET head = ?, terminal = ?, closed = ?, bytes = bytes + ?, updated_at = ?
+		WHERE num = ?`
+
+	insertChunk = `INSERT INTO chunks (stream, first_seq, last_seq, added_at, bytes, events) VALUES (?, ?, ?, ?, ?, ?)`
+)
+
+// tip is the end of a stream within a transaction.
+type tip struct {
+	num     int64 // zero as long as the stream has no row
+	id      string
+	head    stream.Head
+	changed bool
+	added   int64 // bytes of chunks
+}
+
+// appender holds the statements of the writer, prepared once.
+type appender struct {
+	load, create, update, chunk *sql.Stmt
+}
+
+func newAppender(ctx context.Context, db *sqlx.DB) (*appender, error) {
+	var a appender
+	for _, s := range []struct {
+		statement **sql.Stmt
+		query     string
+	}{{&a.load, selectTip}, {&a.create, insertStream}, {&a.update, updateStream}, {&a.chunk, insertChunk}} {
+		var err error
+		if *s.statement, err = db.PrepareContext(ctx, s.query); err != nil {
+			return nil, err
+		}
+	}
+	return &a, nil
+}
+
+// in returns the statements for use in a transaction.
+func (a *appender) in(ctx context.Context, tx *sqlx.Tx) *appending {
+	return &appending{ctx: ctx, tx: tx, appender: a}
+}
+
+// appending is an appender within one transaction.
+type appending struct {
+	*appender
+	ctx context.Context
+	tx  *sqlx.Tx
+
+	// The statements as the transaction has them; getting one costs more than
+	// a row does.
+	chunkTx, updateTx *sql.Stmt
+}
+
+// load reads the end of a stream, which may have no row yet.
+func (a *appending) load(id string) (tip, error) {
+	row, err := scanHead(a.tx.StmtContext(a.ctx, a.appender.load).QueryRowContext(a.ctx, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return tip{id: id, head: stream.Head{First: 1}}, nil
+	}
+	return tip{id: id, num: row.num, head: row.head}, err
+}
+
+// apply does a request, or sets its err. It returns the bytes that were added.
+// The row of the stream is left to finish.
+func (a *appending) apply(t *tip, r *request, now int64) (added int64, err error) {
+	if r.end {
+		t.changed = t.changed || !t.head.Closed
+		t.head.Closed = true
+		r.head = t.head
+		return 0, a.ensure(t, now)
+	}
+	if r.fresh, r.err = t.head.Fresh(r.events); r.err != nil || len(r.fresh) == 0 {
+		return 0, nil
+	}
+	chunks := r.chunks
+	if len(r.fresh) < len(r.events) { // another owner was ahead
+		chunks = encode(r.fresh)
+	}
+	if err := a.ensure(t, now); err != nil {
+		return 0, err
+	}
+	if a.chunkTx == nil {
+		a.chunkTx = a.tx.StmtContext(a.ctx, a.chunk)
+	}
+	for _, c := range chunks {
+		if _, err := a.chunkTx.ExecContext(a.ctx, t.num, int64(c.first), int64(c.last), now, len(c.events), c.events); err != nil {
+			return 0, err
+		}
+		added += int64(len(c.events))
+	}
+	t.head = t.head.After(r.fresh)
+	t.changed = true
+	t.added += added
+	return added, nil
+}
+
+// ensure gives the stream a row.
+func (a *appending) ensure(t *tip, now int64) error {
+	if t.num != 0 {
+		return nil
+	}
+	result, err := a.tx.StmtContext(a.ctx, a.create).ExecContext(a.ctx, t.id, now)
+	if err != nil {
+		return err
+	}
+	t.num, err = result.LastInsertId()
+	return err
+}
+
+// finish writes the row of the stream, once a transaction.
+func (a *appending) finish(t *tip, now int64) error {
+	if !t.changed {
+		return nil
+	}
+	if a.updateTx == nil {
+		a.updateTx = a.tx.StmtContext(a.ctx, a.update)
+	}
+	_, err := a.updateTx.ExecContext(a.ctx, int64(t.head.Seq), t.head.Terminal, t.head.Closed, t.added, now, t.num)
+	return err
+}
+
+// headRow is the row of a stream.
+type headRow struct {
+	num  int64
+	head stream.Head
+}
+
+func scanHead(row *sql.Row) (headRow, error) {
+	var r headRow
+	err := row.Scan(&r.num, &r.head.First, &r.head.Seq, &r.head.Terminal, &r.head.Closed)
+	return r, err
+}

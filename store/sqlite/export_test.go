@@ -1,0 +1,61 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"math"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/pressly/goose/v3"
+
+	"github.com/orchard9/rdev/stream"
+)
+
+// Migrator returns what changes the schema of the store.
+func (s *Store) Migrator() (*goose.Provider, error) { return migrator(s.db.write.DB) }
+
+// Writer returns the connection that writes.
+func (s *Store) Writer() *sql.DB { return s.db.write.DB }
+
+// Trim drops the events of a stream up to and with through, as retention does,
+// which drops whole chunks: the one that through lies in is cut in two before.
+func (s *Store) Trim(ctx context.Context, id string, through uint64) error {
+	if err := s.cut(ctx, id, through); err != nil {
+		return err
+	}
+	const query = `SELECT ` + chunkColumns + ` WHERE s.id = ?2 AND c.last_seq <= ?3 ORDER BY c.num LIMIT ?1`
+	_, err := s.retainer.delete(ctx, query, math.MaxInt32, id, int64(through))
+	return err
+}
+
+func (s *Store) cut(ctx context.Context, id string, through uint64) error {
+	return s.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		const query = `SELECT c.num, c.stream, c.first_seq, c.last_seq, c.added_at, c.events FROM chunks c
+			JOIN streams s ON s.num = c.stream WHERE s.id = ?1 AND c.first_seq <= ?2 AND c.last_seq > ?2`
+		var num, owner, at int64
+		var c chunk
+		err := tx.QueryRowContext(ctx, query, id, int64(through)).Scan(&num, &owner, &c.first, &c.last, &at, &c.events)
+		if err == sql.ErrNoRows {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		events, err := decode(nil, c, 0)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, deleteChunk, num); err != nil {
+			return err
+		}
+		n := int(through - c.first + 1)
+		for _, part := range [][]stream.Event{events[:n], events[n:]} {
+			for _, c := range encode(part) {
+				if _, err := tx.ExecContext(ctx, insertChunk, owner, int64(c.first), int64(c.last), at, len(c.events), c.events); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
