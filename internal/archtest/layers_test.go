@@ -39,6 +39,7 @@ var layers = []layer{
 	{"server", "rdev exec exec/policy auth stream stream/sse"},            // no adapter
 	{"cmd/...", "rdev/... exec/... auth stream/... store/... server/..."}, // the one place that wires
 	{"examples/...", "rdev/... exec/... auth/... stream/... store/... server/..."},
+	{"bench/...", ""}, // tests alone
 	{"internal/...", "rdev/... exec/... auth/... stream/... store/... server/... internal/..."},
 	{"", ""}, // the module's root is documentation
 }

@@ -24,6 +24,7 @@ type pkg struct {
 	ownInTests     []string
 	foreignInTests []string
 	importsTesting bool
+	testsOnly      bool
 }
 
 // packages lists the module as "go list" sees it on the systems that it
@@ -41,7 +42,7 @@ func packages(t *testing.T) []pkg {
 var list = sync.OnceValues(func() ([]pkg, error) {
 	var all []pkg
 	for _, system := range []string{"linux", "darwin", "windows"} {
-		cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,Imports,TestImports,XTestImports", module+"/...")
+		cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,GoFiles,IgnoredGoFiles,Imports,TestImports,XTestImports", module+"/...")
 		cmd.Env = append(os.Environ(), "GOOS="+system)
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
@@ -52,6 +53,7 @@ var list = sync.OnceValues(func() ([]pkg, error) {
 		for {
 			var listed struct {
 				ImportPath, Dir                    string
+				GoFiles, IgnoredGoFiles            []string
 				Imports, TestImports, XTestImports []string
 			}
 			if err := decoder.Decode(&listed); err == io.EOF {
@@ -60,6 +62,10 @@ var list = sync.OnceValues(func() ([]pkg, error) {
 				return nil, err
 			}
 			p := pkg{name: relative(listed.ImportPath), dir: listed.Dir, importsTesting: slices.Contains(listed.Imports, "testing")}
+			// The ignored are for other systems.
+			p.testsOnly = !slices.ContainsFunc(append(listed.GoFiles, listed.IgnoredGoFiles...), func(file string) bool {
+				return !strings.HasSuffix(file, "_test.go")
+			})
 			p.own, p.foreign = split(listed.Imports)
 			p.ownInTests, p.foreignInTests = split(append(listed.TestImports, listed.XTestImports...))
 			all = append(all, p)

@@ -25,7 +25,7 @@ func TestSources(t *testing.T) {
 		}
 		documented := false
 		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
+			if strings.HasSuffix(file, "_test.go") && !p.testsOnly {
 				continue
 			}
 			documented = checkSource(t, p.name, file) || documented
