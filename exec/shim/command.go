@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -24,6 +23,8 @@ type command struct {
 	folder string // its state
 	dir    string // its working folder
 	log    *outputLog
+
+	started *startedFile // from the start to the end
 
 	cancelOnce sync.Once
 	cancelled  chan struct{}
@@ -84,10 +85,10 @@ func (c *command) start(cmd exec.Command) {
 
 // launch makes the state folder and starts the process.
 func (c *command) launch(cmd exec.Command) (*process, error) {
-	if !c.engine.hasSpace() {
-		return nil, fmt.Errorf("less than %d bytes are free in the state folder: %w", c.engine.options.MinFree, unix.ENOSPC)
+	if !c.engine.canStart() {
+		return nil, fmt.Errorf("too little is free in the state folder: %w", unix.ENOSPC)
 	}
-	if err := os.Mkdir(c.folder, 0o700); err != nil {
+	if err := c.engine.spares.claim(c.folder); err != nil {
 		return nil, err
 	}
 	env := environ(c.engine.options.Env, cmd.Env, c.dir, c.id, cookie(c.engine.instance, c.id))
@@ -95,7 +96,8 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	record, err := writeStarted(c.folder, startedRecord{
+	c.started, err = writeStarted(c.folder, startedRecord{
+		ID:        c.id,
 		Digest:    c.digest,
 		Time:      time.Now(),
 		BootID:    c.engine.bootID,
@@ -110,14 +112,13 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer record.Close()
 	p, err := startProcess(path, cmd, c.dir, env, c.engine.null)
 	if err != nil {
 		return nil, err
 	}
 	p.tree = newTree(c.engine.pids, p.pid, c.engine.instance, c.id)
 	// Not fsynced: if the machine goes down, so does the process.
-	writeProcess(record, processRecord{PID: p.pid, StartTime: startTime(p.pid)})
+	_ = c.started.append(processRecord{PID: p.pid, StartTime: startTime(p.pid)})
 	return p, nil
 }
 
@@ -245,7 +246,8 @@ func (c *command) finish(o outcome) {
 	c.outcome = o
 	// If it cannot be written, those who follow now get the outcome, and after
 	// the next Open the command is lost.
-	_ = writeExit(c.folder, o.record(c.digest, lines, c.ended))
+	_ = writeExit(c.folder, o.record(c.digest, lines, c.ended), c.started)
+	c.closeStarted()
 	c.engine.noteEnd(c)
 	close(c.done)
 	c.engine.syncSoon(c)
@@ -254,6 +256,7 @@ func (c *command) finish(o outcome) {
 
 // abandon ends a command that was claimed but did not run.
 func (c *command) abandon(err error) {
+	c.closeStarted()
 	if !errors.Is(err, fs.ErrExist) { // then the folder is not ours
 		_ = removeFolder(c.folder)
 	}
@@ -266,6 +269,13 @@ func (c *command) abandon(err error) {
 	e.wg.Done()
 }
 
+func (c *command) closeStarted() {
+	if c.started != nil {
+		c.started.close()
+		c.started = nil
+	}
+}
+
 func awaitFor(done <-chan struct{}, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -273,8 +283,4 @@ func awaitFor(done <-chan struct{}, d time.Duration) {
 	case <-done:
 	case <-timer.C:
 	}
-}
-
-func writeProcess(record *os.File, p processRecord) {
-	_, _ = fmt.Fprintf(record, `{"pid":%d,"start_time":%d}`+"\n", p.PID, p.StartTime)
 }

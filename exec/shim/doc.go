@@ -11,15 +11,16 @@
 //
 //	lock                  held with flock while an Engine is open
 //	instance              random name of this incarnation of the folder
-//	v1/<id>/              one command; mkdir is the claim
+//	spare/                folders of commands to come
+//	v1/<id>/              one command; to rename a spare to it is the claim
 //	    started.json      digest, argv, folder, limits; never stdin or values of the
 //	                      environment; fsynced before the fork: no command can run twice
 //	    <first-seq>.seg   the log, frames of lines in segments of 4 MiB
 //	    exit.json         the outcome, renamed to this name before it is told, and
 //	                      fsynced soon after
 //
-// A folder without started.json certainly never ran. One with started.json but
-// without exit.json ran under an engine that died: the next Open kills what is
+// A folder without a whole record in started.json certainly never ran. One with
+// a record but without exit.json ran under an engine that died: the next Open kills what is
 // left of it and records exec.ErrLost. Log data is not fsynced: it survives
 // the death of the process that hosts the engine, not that of the machine.
 //

@@ -43,8 +43,8 @@ type Options struct {
 	MaxEndedBytes int64
 	// MinFree is how many bytes must stay free on the disk of the state
 	// folder: below it no command is started (exec.ErrNotStarted) and output
-	// is thrown away (Result.Truncated). Defaults to 16 MiB; negative means no
-	// limit.
+	// is thrown away (Result.Truncated). Defaults to 16 MiB; negative means
+	// that the disk may be filled, though not begun on when it is full.
 	MinFree int64
 }
 
@@ -84,6 +84,7 @@ type Engine struct {
 	lock           *os.File
 	null           *os.File // what commands without Stdin read
 	pids           pidSource
+	spares         *spares
 	pipeBuffers    *bufferPool
 	segmentBuffers *bufferPool
 
@@ -149,12 +150,16 @@ func open(dir string, options Options) (_ *Engine, err error) {
 		crowded:        make(chan struct{}, 1),
 		commands:       make(map[string]*command),
 	}
-	if err := e.recover(); err != nil {
+	err = e.recover()
+	if err == nil {
+		e.spares, err = newSpares(filepath.Join(dir, spareName))
+	}
+	if err != nil {
 		null.Close()
 		return nil, err
 	}
-	e.wg.Add(1)
-	go e.sweepEnded()
+	e.wg.Go(e.sweepEnded)
+	e.wg.Go(func() { e.spares.keep(e.closing) })
 	return e, nil
 }
 
@@ -345,4 +350,12 @@ func (e *Engine) Close(ctx context.Context) error {
 // hasSpace reports whether the disk has more room than must stay free.
 func (e *Engine) hasSpace() bool {
 	return e.options.MinFree < 0 || freeBytes(e.dir) >= uint64(e.options.MinFree)
+}
+
+// startSpace is what a command needs on the disk in any case.
+const startSpace = 64 << 10
+
+// canStart reports whether a command would find room for its state.
+func (e *Engine) canStart() bool {
+	return freeBytes(e.dir) >= uint64(max(e.options.MinFree, startSpace))
 }

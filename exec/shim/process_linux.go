@@ -84,3 +84,12 @@ func freeBytes(dir string) uint64 {
 	}
 	return fs.Bavail * uint64(fs.Bsize)
 }
+
+// syncData fsyncs what a file holds, but not its times.
+func syncData(file *os.File) error {
+	for {
+		if err := unix.Fdatasync(int(file.Fd())); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

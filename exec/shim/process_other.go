@@ -27,3 +27,5 @@ func freeBytes(dir string) uint64 {
 	}
 	return uint64(fs.Bavail) * uint64(fs.Bsize)
 }
+
+func syncData(file *os.File) error { return file.Sync() }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +18,9 @@ import (
 // on the folder says that none is at work there.
 func (e *Engine) recover() error {
 	dir := filepath.Join(e.dir, versionName)
+	if err := recoverSpares(filepath.Join(e.dir, spareName), dir); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -39,15 +41,23 @@ func (e *Engine) recover() error {
 }
 
 func (e *Engine) recoverCommand(id, folder string) error {
-	exit, err := readExit(folder)
+	exit, ended, err := readExit(folder)
 	if err != nil {
-		// Missing, or empty after a power failure.
-		started, process, err := readStarted(folder)
-		if errors.Is(err, fs.ErrNotExist) {
-			return removeFolder(folder) // it certainly never ran
-		}
-		if exit, err = e.recoverLost(id, folder, started, process); err != nil {
+		return err
+	}
+	if !ended {
+		started, process, recorded, err := readStarted(folder)
+		switch {
+		case errors.Is(err, errNeverStarted):
+			return removeFolder(folder)
+		case err != nil:
 			return err
+		case recorded != nil:
+			exit = *recorded
+		default:
+			if exit, err = e.recoverLost(id, folder, started, process); err != nil {
+				return err
+			}
 		}
 	}
 	segments, err := readSegments(folder)
@@ -88,7 +98,7 @@ func (e *Engine) recoverLost(id, folder string, started startedRecord, process p
 	}
 	o := outcome{err: &recordedError{message: message, cause: exec.ErrLost}}
 	rec := o.record(started.Digest, lines, time.Now())
-	if err := writeExit(folder, rec); err != nil {
+	if err := writeExit(folder, rec, nil); err != nil {
 		return rec, err
 	}
 	return rec, syncExit(folder)

@@ -30,7 +30,6 @@ func (e *Engine) isCrowded() bool {
 
 // sweepEnded deletes ended commands that are too old or too many, until Close.
 func (e *Engine) sweepEnded() {
-	defer e.wg.Done()
 	every := time.Minute
 	if r := e.options.Retention; r > 0 {
 		every = min(every, max(r/4, time.Millisecond))

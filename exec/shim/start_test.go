@@ -205,7 +205,7 @@ func TestOpen(t *testing.T) {
 		started := make(chan struct{})
 		workspace := t.TempDir()
 		go func() {
-			result, _ := e.Execute(context.Background(), workspace, shell("closing", "echo up; trap '' TERM; while :; do sleep 0.05; done"),
+			result, _ := e.Execute(context.Background(), workspace, shell("closing", "trap '' TERM; echo up; while :; do sleep 0.05; done"),
 				func([]exec.Line) error { close(started); return nil })
 			results <- result
 		}()

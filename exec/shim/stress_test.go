@@ -49,9 +49,8 @@ func TestStress(t *testing.T) {
 			is.NoErr(err)
 		}
 		is.True(settles(func() bool { return folders(dir) == 10 }))
-		// The newest one is there, the oldest one starts anew.
 		is.NoErr(e.Close(context.Background()))
-		e = openEngine(t, dir, &shim.Options{Retention: 50 * time.Millisecond})
+		openEngine(t, dir, &shim.Options{Retention: 50 * time.Millisecond})
 		is.True(settles(func() bool { return folders(dir) == 0 }))
 	})
 }
