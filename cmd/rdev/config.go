@@ -1,0 +1,122 @@
+package main
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orchard9/rdev/auth"
+)
+
+// Config is every setting of rdev. The tags say all there is to know of a
+// setting; flags, RDEV_* variables, --print-config and the documentation are
+// made from them:
+//
+//	koanf    its name in the file; RDEV_ and that in capitals is the variable
+//	default  what holds if nothing else says it
+//	flag     its flag, if it has one
+//	short    the letter for that, if it has one
+//	for      the part of the program that it is for: client, or serve
+//	help     one line for people, without the full stop
+type Config struct {
+	Server     string      `koanf:"server" flag:"server" for:"client" help:"URL of the server to talk to; empty: the one on this machine, else http://127.0.0.1:8080"`
+	APIKey     auth.Secret `koanf:"api_key" for:"client" help:"key to talk to the server with"`
+	APIKeyFile string      `koanf:"api_key_file" for:"client" help:"file that holds the key; empty: admin.key in data_dir, for the server that runs from there"`
+	Output     string      `koanf:"output" default:"text" flag:"output" short:"o" for:"client" help:"what to print: text, json or jsonl"`
+
+	Addr            string        `koanf:"addr" default:"127.0.0.1:8080" flag:"addr" for:"serve" help:"address to listen on; port 0 takes a free one"`
+	DataDir         string        `koanf:"data_dir" flag:"data-dir" for:"serve" help:"folder for the database, the output of commands and admin.key; empty: rdev in your data folder"`
+	Projects        []string      `koanf:"projects" flag:"project" for:"serve" help:"projects, as name=path or path; empty: the current folder"`
+	AdminKey        auth.Secret   `koanf:"admin_key" for:"serve" help:"key that may do everything, at least 32 characters; never stored. Without it a key is made at the first start"`
+	AdminKeyFile    string        `koanf:"admin_key_file" for:"serve" help:"file that holds the admin key"`
+	OnShutdown      string        `koanf:"on_shutdown" default:"cancel" flag:"on-shutdown" for:"serve" help:"what happens to running commands when the server stops: cancel or leave"`
+	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" default:"30s" flag:"shutdown-timeout" for:"serve" help:"how long the server waits at its end for commands and readers"`
+	Policy          string        `koanf:"policy" default:"restricted" flag:"policy" for:"serve" help:"what commands may be: strict, restricted (one program with its arguments, no shell) or permissive (a shell too)"`
+	DefaultTimeout  time.Duration `koanf:"default_timeout" default:"1h" flag:"default-timeout" for:"serve" help:"time limit of a command that asks for none"`
+	MaxTimeout      time.Duration `koanf:"max_timeout" default:"24h" flag:"max-timeout" for:"serve" help:"longest time limit that a command may ask for"`
+	MaxOutput       int64         `koanf:"max_output" default:"268435456" flag:"max-output" for:"serve" help:"bytes of output that are kept of one command"`
+	KeepFor         time.Duration `koanf:"keep_for" default:"168h" flag:"keep-for" for:"serve" help:"how long the output of ended commands is kept"`
+	KeepBytes       int64         `koanf:"keep_bytes" default:"1073741824" flag:"keep-bytes" for:"serve" help:"bytes of output that are kept over all commands; the oldest goes first"`
+	LogLevel        string        `koanf:"log_level" default:"info" flag:"log-level" for:"serve" help:"least important message that is logged: debug, info, warn or error"`
+	LogFormat       string        `koanf:"log_format" default:"auto" flag:"log-format" for:"serve" help:"console, json, or auto: console on a terminal"`
+}
+
+// A setting is what the tags of one field of Config say.
+type setting struct {
+	key      string // in the file
+	flag     string // empty: has none
+	short    string
+	fallback string // its default
+	scope    string // client or serve
+	help     string
+	secret   bool // not to be printed; from the environment alone
+	kind     reflect.Type
+	index    int
+}
+
+// env is the variable that holds the setting.
+func (s setting) env() string { return "RDEV_" + strings.ToUpper(s.key) }
+
+// settings returns all settings in the order of Config.
+func settings() []setting {
+	config := reflect.TypeFor[Config]()
+	all := make([]setting, 0, config.NumField())
+	for i := range config.NumField() {
+		f := config.Field(i)
+		all = append(all, setting{
+			key:      f.Tag.Get("koanf"),
+			flag:     f.Tag.Get("flag"),
+			short:    f.Tag.Get("short"),
+			fallback: f.Tag.Get("default"),
+			scope:    f.Tag.Get("for"),
+			help:     f.Tag.Get("help"),
+			secret:   f.Type == reflect.TypeFor[auth.Secret](),
+			kind:     f.Type,
+			index:    i,
+		})
+	}
+	return all
+}
+
+// check finds values that no part of the program can use.
+func (c Config) check() error {
+	for _, choice := range []struct {
+		key, value string
+		want       []string
+	}{
+		{"output", c.Output, []string{"text", "json", "jsonl"}},
+		{"on_shutdown", c.OnShutdown, []string{"cancel", "leave"}},
+		{"policy", c.Policy, []string{"strict", "restricted", "permissive"}},
+		{"log_level", c.LogLevel, []string{"debug", "info", "warn", "error"}},
+		{"log_format", c.LogFormat, []string{"auto", "console", "json"}},
+	} {
+		if !slices.Contains(choice.want, choice.value) {
+			return usagef("%s is %q, want %s", choice.key, choice.value, orList(choice.want))
+		}
+	}
+	for _, positive := range []struct {
+		key   string
+		value int64
+	}{
+		{"shutdown_timeout", int64(c.ShutdownTimeout)},
+		{"default_timeout", int64(c.DefaultTimeout)},
+		{"max_timeout", int64(c.MaxTimeout)},
+		{"max_output", c.MaxOutput},
+		{"keep_for", int64(c.KeepFor)},
+		{"keep_bytes", c.KeepBytes},
+	} {
+		if positive.value <= 0 {
+			return usagef("%s must be more than nothing", positive.key)
+		}
+	}
+	if c.DefaultTimeout > c.MaxTimeout {
+		return usagef("default_timeout %v is above max_timeout %v", c.DefaultTimeout, c.MaxTimeout)
+	}
+	return nil
+}
+
+func orList(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/server/client"
+)
+
+// usualServer is asked when nothing else is known.
+const usualServer = "http://127.0.0.1:8080"
+
+// A remote is a client together with where its server and its key were found,
+// which errors want to say.
+type remote struct {
+	*client.Client
+	url       string
+	keySource string
+}
+
+// connect returns a client of the server that the settings name. It does not
+// talk to it.
+func (a *app) connect() (*remote, error) {
+	c := a.config
+	local := readEndpoint(c.DataDir)
+	url := c.Server
+	if url == "" {
+		url = local
+	}
+	if url == "" {
+		url = usualServer
+	}
+	url = strings.TrimSuffix(url, "/")
+	key, source, err := clientKey(c, url == local)
+	if err != nil {
+		return nil, err
+	}
+	r := &remote{url: url, keySource: source}
+	r.Client, err = client.New(url, key.Reveal(), &client.Options{
+		UserAgent:   "rdev/" + buildVersion().Version,
+		OnReconnect: a.reconnecting(r),
+	})
+	if err != nil {
+		return nil, usagef("%s", describe(err))
+	}
+	return r, nil
+}
+
+// reconnecting says once that the connection was lost. That it is back shows by
+// itself.
+func (a *app) reconnecting(r *remote) func(error) {
+	var once sync.Once
+	return func(err error) {
+		once.Do(func() { a.notice("%s; connecting again, nothing is lost", describe(r.explain(err))) })
+	}
+}
+
+// clientKey returns the key to use and where it is from. That of the data
+// folder is for the server that runs from there alone.
+func clientKey(c Config, local bool) (key auth.Secret, source string, err error) {
+	switch {
+	case !c.APIKey.IsZero() && c.APIKeyFile != "":
+		return key, "", usagef("both RDEV_API_KEY and an api_key_file are set; keep one")
+	case !c.APIKey.IsZero():
+		return c.APIKey, "RDEV_API_KEY", nil
+	case c.APIKeyFile != "":
+		key, err = readKey(c.APIKeyFile)
+		return key, c.APIKeyFile, err
+	}
+	if local {
+		path := localKeyPath(c.DataDir)
+		if key, err = readKey(path); err == nil {
+			return key, path, nil
+		} else if !os.IsNotExist(err) {
+			return key, "", err
+		}
+	}
+	if readEndpoint(c.DataDir) == "" && c.Server == "" {
+		return key, "", &noServerError{}
+	}
+	return key, "", &noKeyError{}
+}
+
+// noServerError: nothing says where a server is, and none runs here.
+type noServerError struct{}
+
+func (*noServerError) Error() string {
+	return "no server runs here; start one with rdev serve, or name one with RDEV_SERVER and RDEV_API_KEY_FILE"
+}
+
+// noKeyError: there is a server, and nothing to show it.
+type noKeyError struct{}
+
+func (*noKeyError) Error() string {
+	return "there is no key to talk to the server with; set RDEV_API_KEY_FILE or RDEV_API_KEY"
+}
+
+// project returns the project that was named, or the only one there is.
+func (r *remote) project(ctx context.Context, named string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	projects, err := r.Projects(ctx)
+	if err != nil {
+		return "", r.explain(err)
+	}
+	switch len(projects) {
+	case 0:
+		return "", fmt.Errorf("the key sees no project at %s", r.url)
+	case 1:
+		return projects[0].Name, nil
+	}
+	names := make([]string, len(projects))
+	for i, p := range projects {
+		names[i] = p.Name
+	}
+	return "", usagef("say in which project: %s", orList(names))
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/orchard9/rdev/server/client"
+)
+
+// exitPipe is the exit code of a program that SIGPIPE ends.
+const exitPipe = exitSignal + int(syscall.SIGPIPE)
+
+// start starts a command; runAndFollow calls it.
+type start func(context.Context) (client.Command, error)
+
+// runAndFollow starts a command and prints what comes of it. The first Ctrl-C
+// cancels the command, whose end is waited for; the second leaves at once.
+func (a *app) runAndFollow(ctx context.Context, r *remote, run start, detach bool) error {
+	ctx, first, stop := a.interrupts(ctx)
+	defer stop()
+	cmd, err := run(ctx)
+	if err != nil {
+		if errors.Is(context.Cause(ctx), errInterrupted) {
+			a.notice("left; the server may have taken the command: rdev ps")
+			return &exitError{code: exitInterrupted}
+		}
+		return r.explain(err)
+	}
+	if detach {
+		a.notice("started; read its output with rdev logs -f %s", cmd.ID)
+		return a.printDetached(cmd)
+	}
+
+	var canceling sync.WaitGroup
+	defer canceling.Wait()
+	over := make(chan struct{})
+	defer close(over)
+	canceling.Go(func() {
+		select {
+		case <-first:
+			a.notice("cancelling %s; once more to leave without waiting", cmd.ID)
+			a.cancel(ctx, r, cmd)
+		case <-over:
+		}
+	})
+	last, err := a.follow(ctx, r, cmd, 0)
+	switch {
+	case errors.Is(context.Cause(ctx), errInterrupted):
+		a.notice("left; %s may still be ending: %s", cmd.ID, resumeLine(cmd, last))
+		return &exitError{code: exitInterrupted}
+	case errors.Is(err, syscall.EPIPE):
+		// Whoever read our output wants no more, as in `rdev run -- yes | head`.
+		a.cancel(ctx, r, cmd)
+		return &exitError{code: exitPipe}
+	}
+	return a.gaveUp(err, cmd, last)
+}
+
+// cancel asks for the end of a command. It takes its time even when the program
+// is about to end.
+func (a *app) cancel(ctx context.Context, r *remote, cmd client.Command) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer stop()
+	if _, err := r.Cancel(ctx, cmd.Project, cmd.ID); err != nil {
+		a.notice("cannot cancel %s: %s", cmd.ID, describe(r.explain(err)))
+	}
+}
+
+// followOnly prints what comes of a command that is not ours: Ctrl-C ends the
+// reading alone.
+func (a *app) followOnly(ctx context.Context, r *remote, cmd client.Command, after uint64) error {
+	ctx, first, stop := a.interrupts(ctx)
+	defer stop()
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	go func() {
+		select {
+		case <-first:
+			leave(errInterrupted)
+		case <-ctx.Done():
+		}
+	}()
+	last, err := a.follow(ctx, r, cmd, after)
+	switch {
+	case errors.Is(context.Cause(ctx), errInterrupted):
+		a.notice("left; go on with %s", resumeLine(cmd, last))
+		return &exitError{code: exitInterrupted}
+	case errors.Is(err, syscall.EPIPE):
+		return &exitError{code: exitPipe}
+	}
+	return a.gaveUp(err, cmd, last)
+}
+
+// follow prints a command's output behind the line after, and its end. It
+// returns the last line that was printed, and an exitError with the command's
+// exit code unless something else failed.
+func (a *app) follow(ctx context.Context, r *remote, cmd client.Command, after uint64) (last uint64, err error) {
+	p := a.printer()
+	if err := p.begin(cmd); err != nil {
+		return after, err
+	}
+	last = after
+	end, err := r.Follow(ctx, cmd.Project, cmd.ID, after, counting(p, &last))
+	if err != nil {
+		err = r.explain(err)
+		return last, errors.Join(err, p.end(nil, err))
+	}
+	if err := p.end(&end, nil); err != nil {
+		return last, err
+	}
+	if code := endExit(end); code != exitOK {
+		return last, &exitError{code: code}
+	}
+	return last, nil
+}
+
+// counting prints events and keeps the number of the last one.
+func counting(p printer, last *uint64) func([]client.Event) error {
+	return func(events []client.Event) error {
+		if err := p.events(events); err != nil {
+			return err
+		}
+		*last = events[len(events)-1].Seq
+		return nil
+	}
+}
+
+// printLog prints what a command has printed so far, and its end if it has one.
+func (a *app) printLog(ctx context.Context, r *remote, cmd client.Command, after uint64) error {
+	p := a.printer()
+	if err := p.begin(cmd); err != nil {
+		return err
+	}
+	end, err := r.Read(ctx, cmd.Project, cmd.ID, after, p.events)
+	if err != nil {
+		err = r.explain(err)
+		return errors.Join(err, p.end(nil, err))
+	}
+	if end == nil {
+		a.notice("%s is %s; follow it with rdev logs -f %s", cmd.ID, cmd.State, cmd.ID)
+	}
+	return p.end(end, nil)
+}
+
+// gaveUp says how to go on where the following of a command failed.
+func (a *app) gaveUp(err error, cmd client.Command, last uint64) error {
+	var exit *exitError
+	if err != nil && !errors.As(err, &exit) {
+		a.notice("the command goes on; read on with %s", resumeLine(cmd, last))
+	}
+	return err
+}
+
+// resumeLine is the command line that reads on behind the line last.
+func resumeLine(cmd client.Command, last uint64) string {
+	if last == 0 {
+		return "rdev logs -f " + cmd.ID
+	}
+	return "rdev logs -f --after " + formatSeq(last) + " " + cmd.ID
+}
+
+// endExit is the exit code that mirrors how a command ended.
+func endExit(end client.End) int {
+	switch {
+	case end.State == client.TimedOut:
+		return exitTimeout
+	case end.State == client.Cancelled:
+		return exitInterrupted
+	case end.ExitCode != nil && end.Signal != "":
+		return signalExit(end.Signal)
+	case end.ExitCode != nil:
+		return *end.ExitCode
+	}
+	switch end.Code {
+	case client.CommandNotFound, client.PodNotFound, client.ProjectNotFound:
+		return exitNotFound
+	case client.NotExecutable, client.CommandRejected:
+		return exitRefused
+	case client.Canceled:
+		return exitInterrupted
+	}
+	return exitRdev
+}

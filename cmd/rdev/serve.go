@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/exec/local"
+	"github.com/orchard9/rdev/exec/policy"
+	"github.com/orchard9/rdev/rdev"
+	"github.com/orchard9/rdev/server"
+	"github.com/orchard9/rdev/store/sqlite"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a server for folders on this machine",
+		Long: `Run a server for folders on this machine, by default for the current one, on
+127.0.0.1:8080. It keeps everything in one folder (--data-dir): start it again
+and the output of earlier commands is still there.
+
+At the first start a key that may do everything is made and shown, once. It is
+kept in admin.key in the data folder, which only you can read; the command line
+on this machine takes it from there. To have your own instead, set
+RDEV_ADMIN_KEY_FILE or RDEV_ADMIN_KEY: that one is never stored and never shown.
+
+Commands run as you, with your environment except for RDEV_* variables. They can
+do what you can, read admin.key too: on one machine a key separates callers, not
+commands. For that, projects are pods.
+
+SIGINT or SIGTERM stops the server: running commands are cancelled, their
+readers see the end, and a second signal ends it on the spot.`,
+		Example: `  rdev serve
+  rdev serve --project web=~/src/web --project api=~/src/api
+  RDEV_ADDR=127.0.0.1:9000 rdev serve --log-level debug`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if show, _ := cmd.Flags().GetBool("print-config"); show {
+				return printConfig(a.stdout, a.config)
+			}
+			return a.serve(cmd.Context(), a.config)
+		},
+	}
+	addFlags(cmd.Flags(), "serve")
+	cmd.Flags().Bool("print-config", false, "print all settings as a file for --config, without secrets, and exit")
+	return cmd
+}
+
+// serve is the wiring of the server, top to bottom, and its life: it returns
+// when a signal or the end of ctx has stopped it.
+func (a *app) serve(ctx context.Context, c Config) (err error) {
+	projects, err := parseFolders(c.Projects)
+	if err != nil {
+		return err
+	}
+	if err := openDataDir(c.DataDir); err != nil {
+		return err
+	}
+	listener, err := listen(ctx, c.Addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	log := newLogger(a.stderr, c, a.getenv)
+
+	failed := func(err error) { log.Error().Err(err).Msg("in the background") }
+
+	store, err := sqlite.Open(ctx, filepath.Join(c.DataDir, "rdev.db"), &sqlite.Options{
+		MaxAge:   c.KeepFor,
+		MaxBytes: c.KeepBytes,
+		OnError:  failed,
+	})
+	if err != nil {
+		return storeError(c.DataDir, err)
+	}
+	defer closing(&err, c.ShutdownTimeout, store.Close)
+	key, made, err := adminKey(c)
+	if err != nil {
+		return err
+	}
+	executor, err := local.New(local.Config{
+		Dir:     filepath.Join(c.DataDir, "commands"),
+		Targets: local.Folders(projects.paths()),
+		Env:     commandEnv(os.Environ()),
+	})
+	if err != nil {
+		return storeError(c.DataDir, err)
+	}
+	if c.OnShutdown == "cancel" { // Close cancels what runs
+		defer closing(&err, c.ShutdownTimeout, executor.Close)
+	}
+	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{Keys: store.Keys(), AdminKey: key})
+	if err != nil {
+		return adminKeyError(c, err)
+	}
+	defer closing(&err, c.ShutdownTimeout, authn.Close)
+	service, err := rdev.New(ctx, rdev.Config{
+		Executor:       executor,
+		Projects:       projects,
+		Commands:       store.Commands(),
+		Broker:         store.Broker(),
+		Keys:           store.Keys(),
+		Policy:         policy.Policy{Level: policy.Level(c.Policy), AllowShell: c.Policy == string(policy.Permissive)},
+		DefaultTimeout: c.DefaultTimeout,
+		MaxTimeout:     c.MaxTimeout,
+		MaxOutput:      c.MaxOutput,
+		LeaveRunning:   c.OnShutdown == "leave",
+		OnError:        failed,
+	})
+	if err != nil {
+		return err
+	}
+	defer closing(&err, c.ShutdownTimeout, service.Close)
+	handler, err := server.New(service, authn, serverConfig(listener.Addr(), &log))
+	if err != nil {
+		return err
+	}
+
+	url := "http://" + reachable(listener.Addr())
+	forget, err := writeEndpoint(c.DataDir, url)
+	if err != nil {
+		return err
+	}
+	defer forget()
+	a.welcome(c, url, projects, key, made)
+	warnings(c, listener.Addr(), &log)
+	return a.serveUntilStopped(ctx, c, &log, service, handler, listener)
+}
+
+// serverConfig protects a server on a loopback address from web pages that
+// reach it under a name of their own; any other is reached under names that
+// are not known here.
+func serverConfig(addr address, log *zerolog.Logger) server.Config {
+	config := server.Config{Log: log}
+	if isLoopback(addr) {
+		config.AllowedHosts = server.LoopbackHosts()
+	}
+	return config
+}
+
+// serveUntilStopped serves until a signal comes or ctx ends, and then ends in
+// the order in which nobody is cut off: the commands, so that their readers see
+// how they ended; the readers; the other requests. From the first signal on
+// the next one has its usual effect, which is to kill.
+func (a *app) serveUntilStopped(ctx context.Context, c Config, log *zerolog.Logger, service *rdev.Service, handler *server.Server, listener listener) error {
+	signals := make(chan os.Signal, 1)
+	ignore := a.notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer ignore()
+
+	web := handler.NewHTTPServer("")
+	failed := make(chan error, 1)
+	go func() { failed <- web.Serve(listener) }()
+
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		log.Info().Msg("stopping")
+	case s := <-signals:
+		log.Info().Stringer("signal", s).Str("commands", c.OnShutdown).Msg("stopping; once more to stop at once")
+	}
+	ignore()
+
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownTimeout)
+	defer cancel()
+	err := errors.Join(service.Close(ctx), handler.Drain(ctx), web.Shutdown(ctx))
+	if serveErr := <-failed; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	if err != nil {
+		_ = web.Close()
+		return err
+	}
+	log.Info().Msg("stopped")
+	return nil
+}
