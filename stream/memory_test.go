@@ -193,3 +193,23 @@ func heap() int64 {
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc)
 }
+
+// The newest event is kept even where it alone is more than the limit, so a
+// reader that keeps up misses nothing.
+func TestMemoryKeepsTheNewestEvent(t *testing.T) {
+	is := is.New(t)
+	ctx := t.Context()
+	m := stream.NewMemory(stream.MemoryConfig{StreamBytes: 1000, TotalBytes: 1000})
+	defer m.Shutdown()
+	sub, err := m.Subscribe(ctx, "cmd-1", 0)
+	is.NoErr(err)
+	defer sub.Close()
+	for seq := range uint64(10) {
+		e := stream.Event{Seq: seq + 1, Kind: stream.Output, Data: make([]byte, stream.MaxData)}
+		is.NoErr(m.Publish(ctx, "cmd-1", []stream.Event{e}))
+		got, err := sub.Next(ctx)
+		is.NoErr(err)
+		is.Equal(len(got), 1)
+		is.Equal(got[0].Seq, e.Seq)
+	}
+}
