@@ -177,12 +177,12 @@ func fieldName(p jsontext.Pointer) string {
 		if b.Len() > 0 {
 			b.WriteByte('.')
 		}
-		b.WriteString(clip(token))
+		b.WriteString(token)
 	}
 	if b.Len() == 0 {
 		return "body"
 	}
-	return b.String()
+	return clip(b.String())
 }
 
 // clip bounds what is repeated of a request.

@@ -75,6 +75,9 @@ func (s *Server) events(x *exchange) error {
 	defer s.readers.leave(sub)
 	rd := s.newReader(x, sub, streamID)
 	if err := rd.connect(at, head, verdict); err != nil {
+		if x.status == 0 {
+			return err
+		}
 		x.cause = err
 		return nil
 	}
@@ -127,6 +130,9 @@ func (s *Server) newReader(x *exchange, sub *stream.Subscription, streamID strin
 // stands, so that one that loses the connection before the first output comes
 // back to the same place.
 func (rd *reader) connect(at cursor, head stream.Head, verdict resume) error {
+	if err := rd.w.check(); err != nil {
+		return err
+	}
 	streamHeaders(rd.x.Header())
 	rd.x.Header().Set("Rdev-Resume", string(verdict))
 	frame := appendRetry(nil, retryLeast, retryMost)

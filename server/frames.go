@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -48,6 +49,25 @@ func (b *buffers) put(buf *[]byte) {
 	if cap(*buf) <= maxBufferSize {
 		*buf = (*buf)[:0]
 		b.pool.Put(buf)
+	}
+}
+
+// check reports whether the ResponseWriter can do what a stream needs. One that
+// some middleware has wrapped without an Unwrap method cannot.
+func (w *frameWriter) check() error {
+	if err := w.control.SetWriteDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("server: the ResponseWriter has no deadlines: %w", err)
+	}
+	var inner any = w.x.ResponseWriter
+	for {
+		switch v := inner.(type) {
+		case http.Flusher, interface{ FlushError() error }:
+			return nil
+		case interface{ Unwrap() http.ResponseWriter }:
+			inner = v.Unwrap()
+		default:
+			return fmt.Errorf("server: the ResponseWriter cannot flush: %w", http.ErrNotSupported)
+		}
 	}
 }
 

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/rdev"
+)
+
+// A RouteRow is a row of the table as tests see it.
+type RouteRow struct {
+	Method, Path string
+	Scope        auth.Scope
+	Body         []string // names of the fields, nil for no body
+}
+
+// Routes returns the table.
+func Routes() []RouteRow {
+	bodies := map[string]any{
+		"/projects/:project/claude": claudeBody{}, "/projects/:project/shell": shellBody{}, "/projects/:project/git": gitBody{},
+		"/keys": createKeyBody{}, "/keys/:key/rotate": rotateKeyBody{},
+	}
+	var rows []RouteRow
+	for _, r := range routes() {
+		row := RouteRow{Method: r.method, Path: r.path, Scope: r.scope}
+		if b, ok := bodies[r.path]; ok && r.body != bodyNone {
+			row.Body = fields(reflect.TypeOf(b))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// Answers returns the names of the fields of everything that is answered.
+func Answers() map[string][]string {
+	return map[string][]string{
+		"project": fields(reflect.TypeFor[projectData]()), "command": fields(reflect.TypeFor[commandData]()),
+		"result": fields(reflect.TypeFor[resultData]()), "key": fields(reflect.TypeFor[keyData]()),
+		"connected": fields(reflect.TypeFor[connectedData]()), "heartbeat": fields(reflect.TypeFor[heartbeatData]()),
+		"gap": fields(reflect.TypeFor[gapData]()),
+	}
+}
+
+func fields(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+			names = append(names, name)
+		} else if f.Anonymous {
+			names = append(names, fields(f.Type)...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// StatusOf returns how a code is answered, zero if it has no row.
+func StatusOf(code rdev.Code) int { return statuses[code].status }
+
+// Describe returns what a caller is told of an error.
+func Describe(err error) (code rdev.Code, message, details string, status int) {
+	e, status := describe(err)
+	b, _ := json.Marshal(e.details)
+	return e.code, e.message, string(b), status
+}
+
+// ParseEventID is parseEventID without its result.
+func ParseEventID(id, streamID string) (seq uint64, final bool, err error) {
+	at, err := parseEventID("x", id, streamID)
+	return at.Seq, at.Final, err
+}
