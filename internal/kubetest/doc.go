@@ -1,0 +1,45 @@
+// Package kubetest gives tests a real Kubernetes node: etcd, kube-apiserver,
+// containerd, runc and kubelet, each a process that a test can kill and start
+// again, and pods made of images that this package writes itself. Neither
+// Docker nor an image registry is needed.
+//
+// A test package shares one cluster over all its tests:
+//
+//	func TestMain(m *testing.M) { os.Exit(kubetest.Run(m)) }
+//
+//	func TestSomething(t *testing.T) {
+//		c := kubetest.Shared(t)
+//		pod := c.RunPod(t, kubetest.Pod{Image: kubetest.Busybox})
+//		...
+//	}
+//
+// The cluster starts with the first call of Shared and ends with Run. A cluster
+// that cannot start is a failure of the test that asked for it, never a skip.
+//
+// # What is needed
+//
+// Linux, root, a Go tool, and a few Debian packages, which are installed where
+// that is possible and named in the error where it is not. Kubernetes is built
+// from the module in the folder binaries, once, into the cache folder: some ten
+// minutes on two cores. Prepare does all of that ahead of time.
+//
+// With RDEV_TEST_KUBECONFIG set, the cluster that this file names is used
+// instead (kind, k3d), with public images; then its parts cannot be killed.
+//
+// # Several clusters at once
+//
+// Clusters of different processes do not collide and do not wait for one
+// another: each holds a numbered slot in the cache folder, and from the number
+// follow its ports, its cgroup and its data folder. Everything else is private
+// by namespaces of its own. Only the building of binaries and images is
+// serialised, by file locks in the cache folder.
+//
+// # What stays behind
+//
+// Nothing but the cache. All processes of a cluster live in a pid namespace,
+// all its mounts in a mount namespace, and both end with the process that
+// started the cluster, even if that is killed with -9. In that one case a data
+// folder and empty cgroups remain, and the next cluster that starts removes
+// them. There are no network interfaces: pods use the network of the host, and
+// everything listens on 127.0.0.1.
+package kubetest
