@@ -2,15 +2,12 @@ package shim
 
 import "sync"
 
-// bufferPool lends the buffers for reading pipes and logs, all of one size.
-type bufferPool struct{ pool sync.Pool }
+// bufferPool lends buffers of one kind.
+type bufferPool[T any] struct{ pool sync.Pool }
 
-func newBufferPool(size int) *bufferPool {
-	return &bufferPool{sync.Pool{New: func() any {
-		b := make([]byte, size)
-		return &b
-	}}}
+func newBufferPool[T any](make func() *T) *bufferPool[T] {
+	return &bufferPool[T]{sync.Pool{New: func() any { return make() }}}
 }
 
-func (p *bufferPool) get() *[]byte  { return p.pool.Get().(*[]byte) }
-func (p *bufferPool) put(b *[]byte) { p.pool.Put(b) }
+func (p *bufferPool[T]) get() *T  { return p.pool.Get().(*T) }
+func (p *bufferPool[T]) put(b *T) { p.pool.Put(b) }

@@ -116,7 +116,7 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.tree = newTree(c.engine.pids, p.pid, c.engine.instance, c.id)
+	p.tree = newTree(c.engine.pids, p.pid, p.forked, cookie(c.engine.instance, c.id))
 	// Not fsynced: if the machine goes down, so does the process.
 	_ = c.started.append(processRecord{PID: p.pid, StartTime: startTime(p.pid)})
 	return p, nil

@@ -85,8 +85,8 @@ type Engine struct {
 	null           *os.File // what commands without Stdin read
 	pids           pidSource
 	spares         *spares
-	pipeBuffers    *bufferPool
-	segmentBuffers *bufferPool
+	pipeBuffers    *bufferPool[pipeBuffer]
+	segmentBuffers *bufferPool[readBuffer]
 
 	closing chan struct{}  // closed by Close
 	wg      sync.WaitGroup // every goroutine of the engine
@@ -144,8 +144,8 @@ func open(dir string, options Options) (_ *Engine, err error) {
 		lock:           lock,
 		null:           null,
 		pids:           newPIDSource(),
-		pipeBuffers:    newBufferPool(bufferSize),
-		segmentBuffers: newBufferPool(256 << 10),
+		pipeBuffers:    newBufferPool(func() *pipeBuffer { return new(pipeBuffer) }),
+		segmentBuffers: newBufferPool(newReadBuffer),
 		closing:        make(chan struct{}),
 		crowded:        make(chan struct{}, 1),
 		commands:       make(map[string]*command),

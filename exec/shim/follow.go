@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/orchard9/rdev/exec"
 )
@@ -13,27 +17,36 @@ import (
 // batchLines is how many lines a sink is given at once at most.
 const batchLines = 512
 
+// A readBuffer holds a part of a segment and the lines that were found in it.
+type readBuffer struct {
+	data  []byte
+	lines []exec.Line
+}
+
+func newReadBuffer() *readBuffer {
+	return &readBuffer{data: make([]byte, 256<<10), lines: make([]exec.Line, 0, batchLines)}
+}
+
 // A cursor reads a log from a line on, at its own pace. It is used by one
 // goroutine.
 type cursor struct {
 	log     *outputLog
 	next    uint64 // Seq of the next line
-	buffers *bufferPool
+	buffers *bufferPool[readBuffer]
 
 	file  *os.File // the segment being read
 	first uint64   // its first Seq
 	pos   int64    // offset of what has not been read into buf
 
-	buf        *[]byte
-	start, end int   // bytes in buf that have not been decoded
-	frame      frame // lines that have been decoded, up to the head
-	lines      []exec.Line
+	buf        *readBuffer // nil while the cursor waits
+	start, end int         // bytes in buf that have not been decoded
+	frame      frame       // what is left of the frame that was decoded last
 }
 
 // batch returns the lines that are there, at least one, or nil if there is
 // none yet. They are valid until the next call.
 func (c *cursor) batch() ([]exec.Line, error) {
-	lines := c.lines[:0]
+	var lines []exec.Line
 	for len(lines) < batchLines {
 		if c.frame.left == 0 {
 			// What lines refer to would be overwritten by another read.
@@ -52,14 +65,15 @@ func (c *cursor) batch() ([]exec.Line, error) {
 		if line.Seq < c.next {
 			continue
 		}
+		if lines == nil { // no sooner: advance may have changed the buffer
+			lines = c.buf.lines[:0]
+		}
 		lines = append(lines, line)
 		c.next++
 	}
 	if len(lines) == 0 {
 		c.release()
-		return nil, nil
 	}
-	c.lines = lines
 	return lines, nil
 }
 
@@ -68,7 +82,7 @@ func (c *cursor) batch() ([]exec.Line, error) {
 func (c *cursor) advance(mayRead bool) (bool, error) {
 	for {
 		if c.start < c.end {
-			size, first, count, err := frameSize((*c.buf)[c.start:c.end])
+			size, first, count, err := frameSize(c.buf.data[c.start:c.end])
 			switch {
 			case err == nil && first+uint64(count) <= c.next:
 				if c.end-c.start >= size {
@@ -80,7 +94,7 @@ func (c *cursor) advance(mayRead bool) (bool, error) {
 					c.start, c.end = 0, 0
 				}
 			case err == nil && c.end-c.start >= size:
-				f, _, err := decodeFrame((*c.buf)[c.start:c.end])
+				f, _, err := decodeFrame(c.buf.data[c.start:c.end])
 				if err != nil {
 					return false, err
 				}
@@ -106,7 +120,7 @@ func (c *cursor) advance(mayRead bool) (bool, error) {
 // fill reads more of the segment that holds line next, of which at least one
 // frame is there, or reports that the line is not there yet.
 func (c *cursor) fill() (bool, error) {
-	seg, _, ok := c.log.locate(c.next)
+	seg, ok := c.log.locate(c.next)
 	if !ok {
 		return false, nil
 	}
@@ -121,13 +135,13 @@ func (c *cursor) fill() (bool, error) {
 	if c.buf == nil {
 		c.buf = c.buffers.get()
 	}
-	c.end = copy(*c.buf, (*c.buf)[c.start:c.end])
+	c.end = copy(c.buf.data, c.buf.data[c.start:c.end])
 	c.start = 0
-	want := min(int64(len(*c.buf)-c.end), seg.size-c.pos)
+	want := min(int64(len(c.buf.data)-c.end), seg.size-c.pos)
 	if want <= 0 {
 		return false, errFrameCorrupt // the line is said to be in what was read
 	}
-	n, err := c.file.ReadAt((*c.buf)[c.end:c.end+int(want)], c.pos)
+	n, err := c.file.ReadAt(c.buf.data[c.end:c.end+int(want)], c.pos)
 	c.end += n
 	c.pos += int64(n)
 	if int64(n) < want {
@@ -142,9 +156,9 @@ func (c *cursor) fill() (bool, error) {
 // release gives the buffer back while the cursor waits. All that was read has
 // been decoded then: followers read up to the end of a frame.
 func (c *cursor) release() {
-	if c.buf != nil && c.start == c.end {
+	if c.buf != nil {
 		c.buffers.put(c.buf)
-		c.buf, c.start, c.end, c.frame, c.lines = nil, 0, 0, frame{}, nil
+		c.buf, c.start, c.end, c.frame = nil, 0, 0, frame{}
 	}
 }
 
@@ -153,11 +167,7 @@ func (c *cursor) close() {
 		c.file.Close()
 		c.file = nil
 	}
-	c.start, c.end, c.frame = 0, 0, frame{}
-	if c.buf != nil {
-		c.buffers.put(c.buf)
-		c.buf = nil
-	}
+	c.release()
 }
 
 // follow gives sink the lines after the given one until the command has ended,
@@ -180,10 +190,23 @@ func (c *command) follow(ctx context.Context, after uint64, sink func([]exec.Lin
 		default:
 		}
 		// The order matters: what is done has no lines that come later.
-		wake, _ := c.log.changed()
 		done := c.isDone()
+		wake, last := c.log.changed()
 		lines, err := cur.batch()
+		if err == nil && lines == nil && done && cur.next <= last {
+			err = fmt.Errorf("exec/shim: read log %s at line %d: %w", c.folder, cur.next, fs.ErrNotExist)
+		}
+		if isShortage(err) {
+			pause := time.NewTimer(shortagePause)
+			select {
+			case <-pause.C:
+			case <-ended:
+			}
+			pause.Stop()
+			continue
+		}
 		if err != nil {
+			// A part of the output is gone, which no Result could say.
 			c.cancel()
 			<-c.done
 			return exec.Result{}, fmt.Errorf("%w: %w", exec.ErrLost, err)
@@ -207,4 +230,12 @@ func (c *command) follow(ctx context.Context, after uint64, sink func([]exec.Lin
 		case <-ended:
 		}
 	}
+}
+
+// shortagePause is how long a follower waits for what the machine is short of.
+const shortagePause = 50 * time.Millisecond
+
+// isShortage reports an error that goes away when others have closed files.
+func isShortage(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
 }

@@ -15,22 +15,24 @@ import (
 // leads, everything that carries its cookie, and what was seen to descend from
 // it while it ran.
 type tree struct {
-	pids    pidSource
-	leader  int  // the main process, also the id of the session and the group
-	owned   bool // leader is our unreaped child, so its id is nobody else's
-	cookie  []byte
-	started time.Time
-	family  map[int]uint64 // process id to start time
+	pids   pidSource
+	leader int  // the main process, also the id of the session and the group
+	owned  bool // leader is our unreaped child, so its id is nobody else's
+	cookie []byte
+	forked time.Time
+	family map[int]uint64 // process id to start time
 }
 
-func newTree(pids pidSource, leader int, instance, id string) *tree {
+// newTree returns the tree of a main process that was forked after the time
+// forked.
+func newTree(pids pidSource, leader int, forked time.Time, cookie string) *tree {
 	return &tree{
-		pids:    pids,
-		leader:  leader,
-		owned:   true,
-		cookie:  []byte(cookie(instance, id)),
-		started: time.Now(),
-		family:  make(map[int]uint64),
+		pids:   pids,
+		leader: leader,
+		owned:  true,
+		cookie: []byte(cookie),
+		forked: forked,
+		family: make(map[int]uint64),
 	}
 }
 
@@ -52,7 +54,7 @@ func (t *tree) kill() (survivors []int) {
 		_ = unix.Kill(-t.leader, unix.SIGKILL)
 	}
 	deadline := time.Now().Add(killWait)
-	window := t.pids.since(t.leader, t.started)
+	window := t.pids.since(t.leader, t.forked)
 	for clean := 0; clean < 2; {
 		found := t.members(window)
 		if len(found) > 0 {
@@ -64,7 +66,7 @@ func (t *tree) kill() (survivors []int) {
 				return survivors
 			}
 			// All again: who was killed may have forked before.
-			clean, window = 0, t.pids.since(t.leader, t.started)
+			clean, window = 0, t.pids.since(t.leader, t.forked)
 			continue
 		}
 		clean++
@@ -229,7 +231,7 @@ func awaitDeath(pids []int, deadline time.Time) []int {
 // what is still alive. The leader's id says something only if the process that
 // has it now is the one that was recorded.
 func killLost(instance, id string, p processRecord, sameBoot bool) []int {
-	t := newTree(pidSource{}, p.PID, instance, id)
+	t := newTree(pidSource{}, p.PID, time.Now(), cookie(instance, id))
 	t.owned = false
 	if s, err := readStat(p.PID); sameBoot && p.PID > 0 && err == nil && s.startTime == p.StartTime {
 		t.remember()

@@ -2,7 +2,11 @@
 
 package shim
 
-import "golang.org/x/sys/unix"
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // pidSource has a meaning on Linux only.
 type pidSource struct{}
@@ -13,7 +17,7 @@ func newPIDSource() pidSource { return pidSource{} }
 // group and nothing that has left it.
 type tree struct{ leader int }
 
-func newTree(_ pidSource, leader int, _, _ string) *tree { return &tree{leader} }
+func newTree(_ pidSource, leader int, _ time.Time, _ string) *tree { return &tree{leader} }
 
 func (t *tree) remember() {}
 

@@ -154,13 +154,13 @@ func (l *outputLog) changed() (<-chan struct{}, uint64) {
 	return l.wake, l.last
 }
 
-// locate returns the segment that holds line seq, and whether another one
-// follows it, in which case the segment has its final size.
-func (l *outputLog) locate(seq uint64) (seg segment, final, ok bool) {
+// locate returns the segment that holds line seq, with the size that it has so
+// far.
+func (l *outputLog) locate(seq uint64) (segment, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if seq == 0 || seq > l.last {
-		return segment{}, false, false
+		return segment{}, false
 	}
 	i, found := slices.BinarySearchFunc(l.segments, seq, func(s segment, seq uint64) int {
 		switch {
@@ -175,9 +175,9 @@ func (l *outputLog) locate(seq uint64) (seg segment, final, ok bool) {
 		i--
 	}
 	if i < 0 {
-		return segment{}, false, false
+		return segment{}, false
 	}
-	return l.segments[i], i+1 < len(l.segments), true
+	return l.segments[i], true
 }
 
 // bytes returns the size of the log on disk.

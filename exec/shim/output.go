@@ -17,9 +17,10 @@ const (
 	flushAfter = 100 * time.Millisecond
 	// readSize is the least that one read of a pipe has room for. The rest of
 	// the buffer holds a line that has not ended yet.
-	readSize   = 128 << 10
-	bufferSize = readSize + exec.MaxLine + 1
+	readSize = 128 << 10
 )
+
+type pipeBuffer [readSize + exec.MaxLine + 1]byte
 
 // outputReader reads one output of a command, splits it into lines and
 // appends them to the log.
@@ -27,12 +28,12 @@ type outputReader struct {
 	stream  exec.Stream
 	file    *os.File
 	log     *outputLog
-	buffers *bufferPool
+	buffers *bufferPool[pipeBuffer]
 
-	buf     *[]byte // nil while there is nothing to hold
-	end     int     // bytes in buf: the unterminated line
-	scanned int     // so many of them hold no newline
-	total   int64   // bytes that the command wrote
+	buf     *pipeBuffer // nil while there is nothing to hold
+	end     int         // bytes in buf: the unterminated line
+	scanned int         // so many of them hold no newline
+	total   int64       // bytes that the command wrote
 }
 
 // run reads until the last writer has closed its end, or the file is closed.
@@ -75,7 +76,7 @@ func (r *outputReader) read(fd int) (int, error) {
 		r.buf = r.buffers.get()
 	}
 	for {
-		n, err := unix.Read(fd, (*r.buf)[r.end:])
+		n, err := unix.Read(fd, r.buf[r.end:])
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -102,7 +103,7 @@ func (r *outputReader) take(n int) {
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
 	kept := r.log.admit(n)
-	data := (*r.buf)[:r.end+kept]
+	data := r.buf[:r.end+kept]
 	pos, scan := 0, r.scanned
 	for {
 		i := bytes.IndexByte(data[scan:], '\n')
@@ -120,11 +121,11 @@ func (r *outputReader) take(n int) {
 		r.log.add(r.stream, now, data[pos:end], false)
 		pos, scan = end+1, end+1
 	}
-	r.end = copy(*r.buf, data[pos:])
+	r.end = copy(r.buf[:], data[pos:])
 	r.scanned = r.end
 	if kept < n && r.end > 0 {
 		// What comes is thrown away: this line has no end any more.
-		r.log.add(r.stream, now, (*r.buf)[:r.end], true)
+		r.log.add(r.stream, now, r.buf[:r.end], true)
 		r.end, r.scanned = 0, 0
 	}
 	r.log.commit(r.stream, now)
@@ -138,7 +139,7 @@ func (r *outputReader) flush() {
 	now := time.Now()
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
-	r.log.add(r.stream, now, (*r.buf)[:r.end], true)
+	r.log.add(r.stream, now, r.buf[:r.end], true)
 	r.end, r.scanned = 0, 0
 	r.log.commit(r.stream, now)
 }

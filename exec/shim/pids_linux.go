@@ -73,14 +73,14 @@ type pidWindow struct {
 	all         bool
 }
 
-// since returns the ids given out after pid, which was given out at the time
-// started.
-func (s pidSource) since(pid int, started time.Time) pidWindow {
+// since returns the ids given out after pid, which was not given out before the
+// time forked.
+func (s pidSource) since(pid int, forked time.Time) pidWindow {
 	if !s.usable {
 		return pidWindow{all: true}
 	}
 	last := s.last()
-	if last <= 0 || pid <= 0 || time.Since(started) > time.Duration(s.max-firstPID)*fastestFork {
+	if last <= 0 || pid <= 0 || time.Since(forked) > time.Duration(s.max-firstPID)*fastestFork {
 		return pidWindow{all: true, upTo: last}
 	}
 	return pidWindow{after: pid, upTo: last, limit: s.max}

@@ -18,7 +18,8 @@ type process struct {
 	proc    *os.Process
 	pid     int
 	tree    *tree
-	started time.Time // with the monotonic clock
+	forked  time.Time // before the fork
+	started time.Time // after it, both with the monotonic clock
 
 	stdin          *os.File // nil unless the command has Stdin
 	stdout, stderr *os.File
@@ -56,11 +57,13 @@ func startProcess(path string, cmd exec.Command, dir string, env []string, null 
 		return nil, err
 	}
 	widenPipe(p.stdout)
+	p.forked = time.Now()
 	attr := &os.ProcAttr{Dir: dir, Env: env, Files: child, Sys: &syscall.SysProcAttr{Setsid: true}}
 	p.proc, err = os.StartProcess(path, cmd.Argv, attr)
 	for i := 0; i < 20 && errors.Is(err, unix.ETXTBSY); i++ {
 		// Somebody who just wrote the program has forked before closing it.
 		time.Sleep(5 * time.Millisecond)
+		p.forked = time.Now()
 		p.proc, err = os.StartProcess(path, cmd.Argv, attr)
 	}
 	if err != nil {

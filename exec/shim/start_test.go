@@ -189,6 +189,31 @@ func TestOpen(t *testing.T) {
 		is.Equal(err.Error(), errMissing.Error())
 	})
 
+	t.Run("AnOutputThatIsGoneIsNoResult", func(t *testing.T) {
+		is := is.New(t)
+		for name, damage := range map[string]func(path string) error{
+			"cut":     func(path string) error { return os.Truncate(path, 100) },
+			"removed": os.Remove,
+			"changed": func(path string) error { return os.WriteFile(path, make([]byte, 500), 0o600) },
+		} {
+			dir := t.TempDir()
+			e := openEngine(t, dir, nil)
+			cmd := shell("damaged", "seq 1 1000")
+			_, _, err := run(t, e, cmd)
+			is.NoErr(err)
+			is.NoErr(e.Close(context.Background()))
+			segments, err := filepath.Glob(filepath.Join(dir, "v1/damaged/*.seg"))
+			is.NoErr(err)
+			is.Equal(len(segments), 1)
+			is.NoErr(damage(segments[0]))
+			e = openEngine(t, dir, nil)
+			_, _, err = run(t, e, cmd)
+			if !errors.Is(err, exec.ErrLost) {
+				t.Error(name, err)
+			}
+		}
+	})
+
 	t.Run("AWipedFolderIsAnotherInstance", func(t *testing.T) {
 		is := is.New(t)
 		dir := filepath.Join(t.TempDir(), "state")
