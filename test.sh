@@ -71,6 +71,7 @@ missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); }
 need git git
 need make make
+need curl curl
 if [ "$(uname)" = Linux ]; then
 	need setsid util-linux
 	need ps procps
