@@ -115,7 +115,7 @@ func (s *Service) claim(ctx context.Context) error {
 			if err := s.enter(); err != nil {
 				return err
 			}
-			s.launch(cmd)
+			s.launch(cmd, false)
 		}
 		if len(found) < claimBatch {
 			return nil

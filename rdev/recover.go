@@ -20,7 +20,7 @@ func (s *Service) recover(ctx context.Context) error {
 			if err := s.enter(); err != nil {
 				return err
 			}
-			s.launch(cmd)
+			s.launch(cmd, false)
 			filter.Before = cmd.ID
 		}
 		if len(page) < recoverPage {

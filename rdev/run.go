@@ -33,6 +33,9 @@ func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (
 	if err != nil {
 		return Command{}, false, err
 	}
+	// A target that is not there is the command's outcome: its worker finds it
+	// missing again.
+	_ = s.locate(ctx, &cmd)
 	// The worker is counted before the record exists: once Close has begun to
 	// wait, no record is made that nobody runs.
 	if err := s.enter(); err != nil {
@@ -50,8 +53,23 @@ func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (
 		}
 		return stored, false, nil
 	}
-	s.launch(stored)
+	s.launch(stored, true)
 	return stored, true, nil
+}
+
+// locate makes a queued command one that is handed to the executor: its record
+// says so, with the incarnation of the target, before the executor hears of it
+// for the first time.
+func (s *Service) locate(ctx context.Context, cmd *Command) error {
+	if locator, ok := s.cfg.Executor.(exec.Locator); ok {
+		target, err := locator.Locate(ctx, cmd.Spec.Target.Name)
+		if err != nil {
+			return err
+		}
+		cmd.Spec.Target = target
+	}
+	cmd.State, cmd.StartedAt = StateRunning, s.now()
+	return nil
 }
 
 // plan turns a request into the record of a queued command.

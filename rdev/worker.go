@@ -31,6 +31,7 @@ type worker struct {
 	cancel context.CancelCauseFunc
 	// published is the Seq of the last event in the stream.
 	published uint64
+	fresh     bool
 	// project is cmd.Project, for others to read.
 	project string
 	// ending is set before readers can see the terminal event, done is closed
@@ -40,9 +41,9 @@ type worker struct {
 }
 
 // launch starts the worker of a command, unless it has one here already; the
-// caller has entered.
-func (s *Service) launch(cmd Command) {
-	w := &worker{s: s, cmd: cmd, project: cmd.Project, done: make(chan struct{})}
+// caller has entered. A command is fresh if no worker can have had it before.
+func (s *Service) launch(cmd Command, fresh bool) {
+	w := &worker{s: s, cmd: cmd, fresh: fresh, project: cmd.Project, done: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancelCause(s.base)
 	if !cmd.CancelRequestedAt.IsZero() {
 		w.cancel(errCanceled)
@@ -90,7 +91,7 @@ func (w *worker) release() {
 // run does the work. An error means that the record is not in a terminal
 // state: the next Service over it tries again.
 func (w *worker) run() error {
-	if w.cmd.State == StateRunning { // taken over: another worker may have published
+	if w.cmd.State == StateRunning && !w.fresh { // another worker may have published
 		ended, err := w.catchUp()
 		if err != nil || ended {
 			return err
@@ -135,28 +136,25 @@ func (w *worker) catchUp() (ended bool, err error) {
 	return true, w.record(head.Seq, nil)
 }
 
-// begin makes the record running, with the incarnation of the target in it,
-// before the executor hears of the command for the first time. If there is no
-// target, or the command was cancelled meanwhile, it ends the command.
+// begin makes the record of a queued command running. If there is no target, or
+// the command was cancelled meanwhile, it ends the command.
 func (w *worker) begin() error {
 	if w.cmd.State != StateQueued {
 		return nil
 	}
-	target := w.cmd.Spec.Target
-	if locator, ok := w.s.cfg.Executor.(exec.Locator); ok {
-		var err error
-		if target, err = locator.Locate(w.ctx, target.Name); err != nil && context.Cause(w.ctx) == nil {
-			return w.finish(exec.Result{}, err)
-		}
-	}
+	running := w.cmd
+	err := w.s.locate(w.ctx, &running)
 	if cause := context.Cause(w.ctx); cause != nil {
 		if errors.Is(cause, exec.ErrDetached) {
 			return cause
 		}
 		return w.finish(exec.Result{}, cause)
 	}
+	if err != nil {
+		return w.finish(exec.Result{}, err)
+	}
 	return w.update("record start", func(c *Command) error {
-		c.State, c.StartedAt, c.Spec.Target = StateRunning, w.s.now(), target
+		c.State, c.StartedAt, c.Spec.Target = running.State, running.StartedAt, running.Spec.Target
 		return nil
 	})
 }
