@@ -31,7 +31,7 @@ func TestReaderThatNeverReads(t *testing.T) {
 	conn, err := net.Dial("tcp", st.addr)
 	is.NoErr(err)
 	defer conn.Close()
-	is.NoErr(conn.(*net.TCPConn).SetReadBuffer(4 << 10))
+	is.NoErr(conn.(*net.TCPConn).SetReadBuffer(64 << 10))
 	_, err = io.WriteString(conn, "GET /projects/web/events?stream_id=slow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+adminKey+"\r\n\r\n")
 	is.NoErr(err)
 
