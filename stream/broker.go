@@ -42,7 +42,9 @@ type Broker interface {
 	// a Seq of zero, a hole inside the batch, data over MaxData, or anything
 	// after a terminal event in the batch is ErrInvalid.
 	//
-	// The broker keeps the events' Data: the caller does not change it again.
+	// The broker keeps the events' Data: the caller does not change it again,
+	// and does not cut it from a buffer that is much larger, which would stay
+	// in memory as long.
 	Publish(ctx context.Context, streamID string, events []Event) error
 
 	// Subscribe returns a cursor that reads from after+1 on; after is the last

@@ -21,19 +21,22 @@ func ofSize(after uint64, n int) []stream.Event {
 }
 
 // BenchmarkFanOut appends batches to each stream and counts what readers get.
-// The publisher waits for the readers every 400 events, since what is measured
-// is the ring and not the log behind it.
+// The publisher waits for the readers after each window of events, since what
+// is measured is the ring and not the log behind it. With a window of one every
+// event wakes every reader: the worst case.
 func BenchmarkFanOut(b *testing.B) {
-	for _, shape := range []struct{ streams, readers, batch int }{
-		{1, 1000, 1}, {1, 1000, 10}, {10, 100, 1}, {10, 100, 10}, {200, 5, 1}, {200, 5, 10},
+	for _, shape := range []struct{ streams, readers, batch, window int }{
+		{1, 1000, 1, 400}, {1, 1000, 10, 400}, {1, 1000, 1, 1},
+		{10, 100, 1, 400}, {10, 100, 10, 400}, {10, 100, 1, 1},
+		{200, 5, 1, 400}, {200, 5, 10, 400}, {200, 5, 1, 1},
 	} {
-		b.Run(fmt.Sprintf("%dx%d/batch=%d", shape.streams, shape.readers, shape.batch), func(b *testing.B) {
+		b.Run(fmt.Sprintf("%dx%d/batch=%d/window=%d", shape.streams, shape.readers, shape.batch, shape.window), func(b *testing.B) {
 			hub := stream.NewHub(stream.HubConfig{})
 			defer hub.Close()
 			var readers sync.WaitGroup
 			var nexts atomic.Int64
 			var round atomic.Pointer[sync.WaitGroup]
-			const window = 400 // events of a stream between two rounds
+			window := shape.window
 			for s := range shape.streams {
 				for range shape.readers {
 					sub, err := hub.Subscribe(b.Context(), fmt.Sprint("cmd-", s), 0)
@@ -51,7 +54,7 @@ func BenchmarkFanOut(b *testing.B) {
 							}
 							calls++
 							if events[len(events)-1].Seq == due {
-								due += window
+								due += uint64(window)
 								round.Load().Done()
 							}
 						}

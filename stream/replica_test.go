@@ -66,11 +66,10 @@ func (l *logbook) Read(ctx context.Context, id string, after uint64, maxBytes in
 		return nil, &stream.GapError{From: after + 1, To: s.head.First - 1, Reason: stream.GapRetention}
 	}
 	var out []stream.Event
-	for _, e := range s.events {
-		if e.Seq > after && (len(out) == 0 || maxBytes > 0) {
-			out = append(out, e)
-			maxBytes -= len(e.Data)
-		}
+	for seq := after + 1; seq <= s.head.Seq && (len(out) == 0 || maxBytes > 0); seq++ {
+		e := s.events[seq-s.head.First]
+		out = append(out, e)
+		maxBytes -= len(e.Data)
 	}
 	return out, nil
 }

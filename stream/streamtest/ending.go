@@ -10,12 +10,12 @@ import (
 )
 
 var ending = []sentence{
-	{"TheTerminalEventEndsReaders", theTerminalEventEndsReaders},
-	{"CloseEndsReaders", closeEndsReaders},
-	{"PublishAfterCloseIsErrClosed", publishAfterCloseIsErrClosed},
-	{"ClosingTwiceIsNil", closingTwiceIsNil},
-	{"CloseOfAnEmptyStreamEndsIt", closeOfAnEmptyStreamEndsIt},
-	{"ClosingASubscriptionWakesItsNext", closingASubscriptionWakesItsNext},
+	{"TheTerminalEventEndsReaders", theTerminalEventEndsReaders, nil},
+	{"CloseEndsReaders", closeEndsReaders, nil},
+	{"PublishAfterCloseIsErrClosed", publishAfterCloseIsErrClosed, nil},
+	{"ClosingTwiceIsNil", closingTwiceIsNil, nil},
+	{"CloseOfAnEmptyStreamEndsIt", closeOfAnEmptyStreamEndsIt, nil},
+	{"ClosingASubscriptionWakesItsNext", closingASubscriptionWakesItsNext, nil},
 }
 
 func isClosed(err error) bool { return errors.Is(err, stream.ErrClosed) }

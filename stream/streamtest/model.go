@@ -14,8 +14,8 @@ import (
 )
 
 var random = []sentence{
-	{"RandomStepsAgreeWithAModel", randomStepsAgreeWithAModel},
-	{"RandomReadersOfRandomPublishersAgree", randomReadersOfRandomPublishersAgree},
+	{"RandomStepsAgreeWithAModel", randomStepsAgreeWithAModel, nil},
+	{"RandomReadersOfRandomPublishersAgree", randomReadersOfRandomPublishersAgree, nil},
 }
 
 func seed(t *testing.T, s Subject) *rand.Rand {

@@ -11,16 +11,16 @@ import (
 )
 
 var publishing = []sentence{
-	{"PublishesDenseNumbers", publishesDenseNumbers},
-	{"AnEmptyBatchIsANoOp", anEmptyBatchIsANoOp},
-	{"RepeatedPublishIsANoOp", repeatedPublishIsANoOp},
-	{"PublishPastAHoleIsErrGap", publishPastAHoleIsErrGap},
-	{"PublishAfterTheTerminalEventIsErrClosed", publishAfterTheTerminalEventIsErrClosed},
-	{"ABatchThatNoStreamCanHoldIsErrInvalid", aBatchThatNoStreamCanHoldIsErrInvalid},
-	{"PublishWithAnEndedCtxAppendsNothing", publishWithAnEndedCtxAppendsNothing},
-	{"BytesAreKeptExactly", bytesAreKeptExactly},
-	{"StreamsAreSeparate", streamsAreSeparate},
-	{"TwoPublishersOfOneCommandAgree", twoPublishersOfOneCommandAgree},
+	{"PublishesDenseNumbers", publishesDenseNumbers, nil},
+	{"AnEmptyBatchIsANoOp", anEmptyBatchIsANoOp, nil},
+	{"RepeatedPublishIsANoOp", repeatedPublishIsANoOp, nil},
+	{"PublishPastAHoleIsErrGap", publishPastAHoleIsErrGap, nil},
+	{"PublishAfterTheTerminalEventIsErrClosed", publishAfterTheTerminalEventIsErrClosed, nil},
+	{"ABatchThatNoStreamCanHoldIsErrInvalid", aBatchThatNoStreamCanHoldIsErrInvalid, nil},
+	{"PublishWithAnEndedCtxAppendsNothing", publishWithAnEndedCtxAppendsNothing, nil},
+	{"BytesAreKeptExactly", bytesAreKeptExactly, nil},
+	{"StreamsAreSeparate", streamsAreSeparate, nil},
+	{"TwoPublishersOfOneCommandAgree", twoPublishersOfOneCommandAgree, nil},
 }
 
 func publishesDenseNumbers(ctx context.Context, t *testing.T, s Subject) {

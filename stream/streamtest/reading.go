@@ -11,16 +11,16 @@ import (
 )
 
 var reading = []sentence{
-	{"ReaderFromTheMiddleGetsExactlyTheRest", readerFromTheMiddleGetsExactlyTheRest},
-	{"SubscribeThenPublishHasNoSeam", subscribeThenPublishHasNoSeam},
-	{"AWaitingReaderIsWoken", aWaitingReaderIsWoken},
-	{"ManyReadersSeeTheSameBytes", manyReadersSeeTheSameBytes},
-	{"SlowReaderSlowsNobody", slowReaderSlowsNobody},
-	{"TheSliceIsTheCallers", theSliceIsTheCallers},
-	{"CtxEndLeavesTheCursor", ctxEndLeavesTheCursor},
-	{"CtxOfSubscribeBoundsTheCallAlone", ctxOfSubscribeBoundsTheCallAlone},
-	{"SubscribeWithAnEndedCtxFails", subscribeWithAnEndedCtxFails},
-	{"HeadFollowsTheStream", headFollowsTheStream},
+	{"ReaderFromTheMiddleGetsExactlyTheRest", readerFromTheMiddleGetsExactlyTheRest, nil},
+	{"SubscribeThenPublishHasNoSeam", subscribeThenPublishHasNoSeam, nil},
+	{"AWaitingReaderIsWoken", aWaitingReaderIsWoken, nil},
+	{"ManyReadersSeeTheSameBytes", manyReadersSeeTheSameBytes, nil},
+	{"SlowReaderSlowsNobody", slowReaderSlowsNobody, nil},
+	{"TheSliceIsTheCallers", theSliceIsTheCallers, nil},
+	{"CtxEndLeavesTheCursor", ctxEndLeavesTheCursor, nil},
+	{"CtxOfSubscribeBoundsTheCallAlone", ctxOfSubscribeBoundsTheCallAlone, nil},
+	{"SubscribeWithAnEndedCtxFails", subscribeWithAnEndedCtxFails, nil},
+	{"HeadFollowsTheStream", headFollowsTheStream, nil},
 }
 
 func readerFromTheMiddleGetsExactlyTheRest(ctx context.Context, t *testing.T, s Subject) {

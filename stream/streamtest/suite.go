@@ -32,11 +32,12 @@ type Subject struct {
 	Broker stream.Broker
 
 	// Reopen shuts the current Broker down as hard as it can and returns
-	// another one on the same data. Nil if nothing is durable.
+	// another one on the same data. Nil if nothing is durable; what needs it
+	// is then logged as not tested.
 	Reopen func(t *testing.T) stream.Broker
 
 	// Trim makes retention drop the events of a stream up to and with through.
-	// Nil if there is no retention.
+	// Readers that subscribe later are told. Nil if there is no retention.
 	Trim func(t *testing.T, streamID string, through uint64)
 
 	// Seed makes the random tests repeatable. Defaults to one that is printed.
@@ -50,7 +51,14 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 			t.Run(s.name, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), Patience)
 				defer cancel()
-				s.test(ctx, t, open(t))
+				subject := open(t)
+				if s.needs != nil {
+					if missing := s.needs(subject); missing != "" {
+						t.Logf("not tested: the subject has no %s", missing)
+						return
+					}
+				}
+				s.test(ctx, t, subject)
 			})
 		}
 	}
@@ -58,8 +66,30 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 
 // A sentence of the contract.
 type sentence struct {
-	name string
-	test func(ctx context.Context, t *testing.T, subject Subject)
+	name  string
+	test  func(ctx context.Context, t *testing.T, subject Subject)
+	needs func(Subject) (missing string) // nil for nothing but the broker
+}
+
+func aTrim(s Subject) string {
+	if s.Trim == nil {
+		return "Trim"
+	}
+	return ""
+}
+
+func aReopen(s Subject) string {
+	if s.Reopen == nil {
+		return "Reopen"
+	}
+	return ""
+}
+
+func both(s Subject) string {
+	if missing := aReopen(s); missing != "" {
+		return missing
+	}
+	return aTrim(s)
 }
 
 // id is the stream that tests of one stream use.
