@@ -24,7 +24,7 @@ type command struct {
 	dir    string // its working folder
 	log    *outputLog
 
-	started *startedFile // from the start to the end
+	records *recordFile // from the start to the end
 
 	cancelOnce sync.Once
 	cancelled  chan struct{}
@@ -91,12 +91,17 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 	if err := c.engine.spares.claim(c.folder); err != nil {
 		return nil, err
 	}
+	records, err := openRecords(c.folder)
+	if err != nil {
+		return nil, err
+	}
+	c.records = records
 	env := environ(c.engine.options.Env, cmd.Env, c.dir, c.id, cookie(c.engine.instance, c.id))
 	path, err := lookProgram(cmd.Argv[0], c.dir, env)
 	if err != nil {
 		return nil, err
 	}
-	c.started, err = writeStarted(c.folder, startedRecord{
+	err = c.records.append(record{Started: &startedRecord{
 		ID:        c.id,
 		Digest:    c.digest,
 		Time:      time.Now(),
@@ -108,7 +113,10 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 		Timeout:   cmd.Timeout,
 		Grace:     cmd.Grace,
 		MaxOutput: cmd.MaxOutput,
-	})
+	}})
+	if err == nil {
+		err = c.records.sync()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +126,7 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 	}
 	p.tree = newTree(c.engine.pids, p.pid, p.forked, cookie(c.engine.instance, c.id))
 	// Not fsynced: if the machine goes down, so does the process.
-	_ = c.started.append(processRecord{PID: p.pid, StartTime: startTime(p.pid)})
+	_ = c.records.append(record{Process: &processRecord{PID: p.pid, StartTime: startTime(p.pid)}})
 	return p, nil
 }
 
@@ -246,8 +254,9 @@ func (c *command) finish(o outcome) {
 	c.outcome = o
 	// If it cannot be written, those who follow now get the outcome, and after
 	// the next Open the command is lost.
-	_ = writeExit(c.folder, o.record(c.digest, lines, c.ended), c.started)
-	c.closeStarted()
+	exit := o.record(c.digest, lines, c.ended)
+	_ = c.records.append(record{Exit: &exit})
+	c.records.close()
 	c.engine.noteEnd(c)
 	close(c.done)
 	c.engine.syncSoon(c)
@@ -256,7 +265,9 @@ func (c *command) finish(o outcome) {
 
 // abandon ends a command that was claimed but did not run.
 func (c *command) abandon(err error) {
-	c.closeStarted()
+	if c.records != nil {
+		c.records.close()
+	}
 	if !errors.Is(err, fs.ErrExist) { // then the folder is not ours
 		_ = removeFolder(c.folder)
 	}
@@ -267,13 +278,6 @@ func (c *command) abandon(err error) {
 	e.mu.Unlock()
 	close(c.done)
 	e.wg.Done()
-}
-
-func (c *command) closeStarted() {
-	if c.started != nil {
-		c.started.close()
-		c.started = nil
-	}
 }
 
 func awaitFor(done <-chan struct{}, d time.Duration) {

@@ -104,7 +104,8 @@ func TestCrash(t *testing.T) {
 
 	t.Run("ATornFrameIsCut", func(t *testing.T) {
 		is := is.New(t)
-		dir := crash(t, "seq 1 100000; sleep "+mark(11), 100_000)
+		script := "seq 1000000 1099999; sleep " + mark(11)
+		dir := crash(t, script, 100_000)
 		segments, err := filepath.Glob(filepath.Join(dir, "state/v1/crash/*.seg"))
 		is.NoErr(err)
 		is.Equal(len(segments), 1)
@@ -116,10 +117,10 @@ func TestCrash(t *testing.T) {
 		is.NoErr(file.Close())
 		e := openEngine(t, filepath.Join(dir, "state"), nil)
 		var out output
-		_, err = e.Execute(context.Background(), dir, shell("crash", "seq 1 100000; sleep "+mark(11)), out.sink)
+		_, err = e.Execute(context.Background(), dir, shell("crash", script), out.sink)
 		is.True(errors.Is(err, exec.ErrLost))
 		is.Equal(len(out.lines), 100_000)
-		is.True(bytes.HasSuffix(out.bytes(exec.Stdout), []byte("\n100000\n")))
+		is.True(bytes.HasSuffix(out.bytes(exec.Stdout), []byte("\n1099999\n")))
 		is.Equal(marked(t, mark(11)), nil)
 	})
 
@@ -139,12 +140,26 @@ func TestCrash(t *testing.T) {
 		folder := filepath.Join(dir, "v1", "started")
 		is.NoErr(os.MkdirAll(folder, 0o700))
 		cmd := shell("started", "exit 3")
-		text := fmt.Sprintf(`{"digest":%q}`, cmd.Digest())
-		is.NoErr(os.WriteFile(filepath.Join(folder, "started.json"), []byte(text), 0o600))
-		// What a power failure leaves of a file that was not fsynced.
-		is.NoErr(os.WriteFile(filepath.Join(folder, "exit.json"), nil, 0o600))
+		text := fmt.Sprintf(`{"started":{"id":"started","digest":%q}}`+"\n"+`{"exit":{"digest":%[1]q,"resu`, cmd.Digest())
+		is.NoErr(os.WriteFile(filepath.Join(folder, "records.jsonl"), []byte(text), 0o600))
 		e := openEngine(t, dir, nil)
 		_, _, err := run(t, e, cmd)
 		is.True(errors.Is(err, exec.ErrLost))
+	})
+
+	t.Run("AClaimWhoseRenameWasLostIsKnownByItsRecord", func(t *testing.T) {
+		is := is.New(t)
+		dir := t.TempDir()
+		folder := filepath.Join(dir, "spare", "some")
+		is.NoErr(os.MkdirAll(folder, 0o700))
+		cmd := shell("renamed", "exit 3")
+		text := fmt.Sprintf(`{"started":{"id":"renamed","digest":%q}}`, cmd.Digest())
+		is.NoErr(os.WriteFile(filepath.Join(folder, "records.jsonl"), []byte(text), 0o600))
+		for range 2 {
+			e := openEngine(t, dir, nil)
+			_, _, err := run(t, e, cmd)
+			is.True(errors.Is(err, exec.ErrLost))
+			is.NoErr(e.Close(context.Background()))
+		}
 	})
 }

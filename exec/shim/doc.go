@@ -13,16 +13,17 @@
 //	instance              random name of this incarnation of the folder
 //	spare/                folders of commands to come
 //	v1/<id>/              one command; to rename a spare to it is the claim
-//	    started.json      digest, argv, folder, limits; never stdin or values of the
-//	                      environment; fsynced before the fork: no command can run twice
+//	    records.jsonl     started: digest, argv, folder, limits, never stdin or
+//	                      values of the environment, fsynced before the fork;
+//	                      process: its id; exit: the outcome, written before it
+//	                      is told and fsynced soon after
 //	    <first-seq>.seg   the log, frames of lines in segments of 4 MiB
-//	    exit.json         the outcome, renamed to this name before it is told, and
-//	                      fsynced soon after
 //
-// A folder without a whole record in started.json certainly never ran. One with
-// a record but without exit.json ran under an engine that died: the next Open kills what is
-// left of it and records exec.ErrLost. Log data is not fsynced: it survives
-// the death of the process that hosts the engine, not that of the machine.
+// A folder without a started record certainly never ran, as the fork comes
+// after the fsync. One without an exit record ran under an engine that died:
+// the next Open kills what is left of it and records exec.ErrLost. Log data is
+// not fsynced: it survives the death of the process that hosts the engine, not
+// that of the machine.
 //
 // # Processes
 //

@@ -97,7 +97,7 @@ type Engine struct {
 	commands   map[string]*command
 	ended      int
 	endedBytes int64
-	unsynced   []string // folders whose exit.json may not be on the disk
+	unsynced   []string // folders whose outcome may not be on the disk
 }
 
 // Open takes the state folder dir, which it makes if it is not there, and

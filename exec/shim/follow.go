@@ -51,16 +51,19 @@ func (c *cursor) batch() ([]exec.Line, error) {
 		if c.frame.left == 0 {
 			// What lines refer to would be overwritten by another read.
 			ok, err := c.advance(len(lines) == 0)
-			if err != nil {
+			if err != nil && len(lines) == 0 {
 				return nil, fmt.Errorf("exec/shim: read log %s at line %d: %w", c.log.dir, c.next, err)
 			}
-			if !ok {
-				break
+			if err != nil || !ok {
+				break // the next call meets the error again
 			}
 		}
 		line, err := c.frame.line()
-		if err != nil {
+		if err != nil && len(lines) == 0 {
 			return nil, fmt.Errorf("exec/shim: read log %s at line %d: %w", c.log.dir, c.next, err)
+		}
+		if err != nil {
+			break
 		}
 		if line.Seq < c.next {
 			continue

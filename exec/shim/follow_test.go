@@ -25,7 +25,9 @@ func TestFollow(t *testing.T) {
 	t.Run("FollowersFromAnyLineSeeTheSame", func(t *testing.T) {
 		is := is.New(t)
 		const count = 500_000
-		cmd := shell("many", `seq 1 500000`)
+		// Lines of 8 bytes: no write of seq ends within one, so that none is
+		// ever flushed early.
+		cmd := shell("many", `seq 1000000 1499999`)
 		followers := 8
 		errs := make(chan error, followers)
 		follow := func(after uint64) error {
@@ -39,7 +41,7 @@ func TestFollow(t *testing.T) {
 					if l.Seq != out.next {
 						return fmt.Errorf("line %d instead of %d", l.Seq, out.next)
 					}
-					if i%64 == 0 && string(l.Data) != fmt.Sprint(l.Seq) {
+					if i%64 == 0 && string(l.Data) != fmt.Sprint(999_999+l.Seq) {
 						return fmt.Errorf("line %d is %q", l.Seq, l.Data)
 					}
 					out.next++
@@ -93,7 +95,7 @@ func TestFollow(t *testing.T) {
 
 	t.Run("ASlowFollowerHoldsUpNobody", func(t *testing.T) {
 		is := is.New(t)
-		cmd := shell("slow", `seq 1 200000`)
+		cmd := shell("slow", `seq 1000000 1199999`)
 		release := make(chan struct{})
 		slow := make(chan error, 1)
 		started := make(chan struct{})

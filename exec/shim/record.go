@@ -8,13 +8,19 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/orchard9/rdev/exec"
 )
 
-// startedRecord is the first record of started.json. What could be a secret,
-// Stdin and the values of Env, is not in it.
+// record is one of the JSON texts in a command's record file, of which one
+// field is set. They come in this order.
+type record struct {
+	Started *startedRecord `json:"started,omitempty"`
+	Process *processRecord `json:"process,omitempty"`
+	Exit    *exitRecord    `json:"exit,omitempty"`
+}
+
+// startedRecord is fsynced before the fork. What could be a secret, Stdin and
+// the values of Env, is not in it.
 type startedRecord struct {
 	ID        string        `json:"id"`
 	Digest    string        `json:"digest"`
@@ -29,15 +35,14 @@ type startedRecord struct {
 	MaxOutput int64         `json:"max_output"`
 }
 
-// processRecord is the second record of started.json, written after the fork.
+// processRecord is written after the fork.
 type processRecord struct {
 	PID int `json:"pid"`
 	// StartTime tells the process from a later one with the same id.
 	StartTime uint64 `json:"start_time,omitempty"`
 }
 
-// exitRecord is exit.json, or the last record of started.json if the disk had
-// no room for another file.
+// exitRecord is written at the end, before the outcome is told.
 type exitRecord struct {
 	Digest string       `json:"digest"`
 	Lines  uint64       `json:"lines"`
@@ -100,137 +105,116 @@ func (r exitRecord) outcome() outcome {
 	return outcome{err: &recordedError{message: r.Message, cause: cause}}
 }
 
-// startedSize is the size of started.json, or a multiple of it is: records,
-// then spaces. Its blocks are taken in advance, so that to fsync a record is to
-// write one block, without the file system's journal; and what is left of them
-// is where a command that has filled the disk can say how it ended.
-const startedSize = 4 << 10
+// recordSize is the size of a record file, or a multiple of it is: records, one
+// a line, then spaces. Its blocks are taken in advance. To fsync a record is
+// then to write one block, without the file system's journal, and a command
+// that has filled the disk can still say how it ended.
+//
+// A record is there as a whole or not at all: one that a crash has torn is no
+// JSON.
+const recordSize = 4 << 10
 
-// startedFile is an open started.json.
-type startedFile struct {
+// recordFile is the record file of a command that has not ended.
+type recordFile struct {
 	file *os.File
 	end  int64
 }
 
-// append writes a record after those that are there.
-func (f *startedFile) append(record any) error {
-	data, err := json.Marshal(record)
+// openRecords opens the file of a folder that was just claimed.
+func openRecords(dir string) (*recordFile, error) {
+	file, err := os.OpenFile(filepath.Join(dir, recordsName), os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &recordFile{file: file}, nil
+}
+
+// append writes a record after those that are there. It is in the file system
+// when append returns, and on the disk after sync.
+func (f *recordFile) append(rec record) error {
+	data, err := json.Marshal(rec)
 	if err != nil {
 		return err
 	}
 	data = append(data, '\n')
-	_, err = f.file.WriteAt(data, f.end)
-	f.end += int64(len(data))
-	return err
+	end := f.end + int64(len(data))
+	if rec.Started != nil && end > recordSize/2 {
+		// Take room for the records that follow, as a short one has it.
+		pad := 2*recordSize - int(end%recordSize)
+		data = append(data, bytes.Repeat([]byte(" "), pad)...)
+	}
+	if _, err := f.file.WriteAt(data, f.end); err != nil {
+		return err
+	}
+	f.end = end
+	return nil
 }
 
-func (f *startedFile) close() { f.file.Close() }
+func (f *recordFile) sync() error { return syncData(f.file) }
 
-// writeStarted makes it durable that the command may run from now on.
-//
-// Only the file is fsynced: the journals of ext4, xfs and btrfs hold the names
-// of a new file and of its new folder no later than the file itself, and what
-// a folder is called that was renamed is said by the record.
-func writeStarted(dir string, rec startedRecord) (_ *startedFile, err error) {
-	data, err := json.Marshal(rec)
-	if err != nil {
-		return nil, err
-	}
-	data = append(data, '\n')
-	end := int64(len(data))
-	for len(data) < startedSize || int64(len(data)) < end+startedSize/2 {
-		data = append(data, bytes.Repeat([]byte(" "), startedSize-len(data)%startedSize)...)
-	}
-	file, err := os.OpenFile(filepath.Join(dir, startedName), os.O_WRONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	if _, err = file.Write(data); err == nil {
-		err = syncData(file)
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return &startedFile{file: file, end: end}, nil
+func (f *recordFile) close() { f.file.Close() }
+
+// history is what a record file says.
+type history struct {
+	record
+	end int64 // of the last whole record
 }
 
-// errNeverStarted: started.json holds no whole record, so writeStarted has not
-// returned, and there was no fork.
-var errNeverStarted = errors.New("no record of a start")
-
-// readStarted reads started.json. The second and the third record need not be
-// there.
-func readStarted(dir string) (startedRecord, processRecord, *exitRecord, error) {
-	var started startedRecord
-	var process processRecord
-	data, err := os.ReadFile(filepath.Join(dir, startedName))
+// readRecords reads a record file. One that is missing says nothing.
+func readRecords(dir string) (history, error) {
+	data, err := os.ReadFile(filepath.Join(dir, recordsName))
 	if errors.Is(err, os.ErrNotExist) {
-		return started, process, nil, errNeverStarted
+		return history{}, nil
 	}
 	if err != nil {
-		return started, process, nil, err
+		return history{}, err
 	}
+	var h history
 	dec := json.NewDecoder(bytes.NewReader(data))
-	if err := dec.Decode(&started); err != nil || started.Digest == "" {
-		return started, process, nil, errNeverStarted
+	for h.Exit == nil {
+		var rec record
+		if err := dec.Decode(&rec); err != nil {
+			break
+		}
+		switch {
+		case rec.Started != nil:
+			h.Started = rec.Started
+		case rec.Process != nil:
+			h.Process = rec.Process
+		case rec.Exit != nil:
+			h.Exit = rec.Exit
+		}
+		h.end = dec.InputOffset()
 	}
-	if err := dec.Decode(&process); err != nil {
-		return started, processRecord{}, nil, nil
-	}
-	var exit exitRecord
-	if err := dec.Decode(&exit); err != nil || exit.Digest != started.Digest {
-		return started, process, nil, nil
-	}
-	return started, process, &exit, nil
+	return h, nil
 }
 
-// writeExit records the outcome. It is in the file system when writeExit
-// returns, and on the disk after syncExit. started is nil if the command was
-// not started.
-func writeExit(dir string, rec exitRecord, started *startedFile) error {
-	data, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
-	temp := filepath.Join(dir, exitTempName)
-	err = os.WriteFile(temp, append(data, '\n'), 0o600)
-	if errors.Is(err, unix.ENOSPC) && started != nil {
-		_ = os.Remove(temp)
-		return started.append(rec)
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(temp, filepath.Join(dir, exitName))
-}
-
-// syncExit puts the outcome on the disk.
-func syncExit(dir string) error {
-	file, err := os.Open(filepath.Join(dir, exitName))
-	if errors.Is(err, os.ErrNotExist) {
-		file, err = os.Open(filepath.Join(dir, startedName))
-	}
+// appendLost ends the records that a dead engine has left.
+func appendLost(dir string, h history, exit exitRecord) error {
+	file, err := os.OpenFile(filepath.Join(dir, recordsName), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
+	if err := file.Truncate(h.end); err != nil {
+		return err // of what follows, a torn record may be left
+	}
+	data, err := json.Marshal(record{Exit: &exit})
+	if err != nil {
+		return err
+	}
+	if _, err := file.WriteAt(append([]byte("\n"), append(data, '\n')...), h.end); err != nil {
+		return err
+	}
 	return file.Sync()
 }
 
-// readExit returns the recorded outcome. A file that says nothing, as a power
-// failure leaves it, is like none.
-func readExit(dir string) (exitRecord, bool, error) {
-	data, err := os.ReadFile(filepath.Join(dir, exitName))
-	if errors.Is(err, os.ErrNotExist) {
-		return exitRecord{}, false, nil
-	}
+// syncRecords puts the records of an ended command on the disk.
+func syncRecords(dir string) error {
+	file, err := os.OpenFile(filepath.Join(dir, recordsName), os.O_WRONLY, 0)
 	if err != nil {
-		return exitRecord{}, false, err
+		return err
 	}
-	var rec exitRecord
-	if err := json.Unmarshal(data, &rec); err != nil || rec.Digest == "" {
-		return exitRecord{}, false, nil
-	}
-	return rec, true, nil
+	defer file.Close()
+	return syncData(file)
 }

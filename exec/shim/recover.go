@@ -41,25 +41,20 @@ func (e *Engine) recover() error {
 }
 
 func (e *Engine) recoverCommand(id, folder string) error {
-	exit, ended, err := readExit(folder)
+	h, err := readRecords(folder)
 	if err != nil {
 		return err
 	}
-	if !ended {
-		started, process, recorded, err := readStarted(folder)
-		switch {
-		case errors.Is(err, errNeverStarted):
-			return removeFolder(folder)
-		case err != nil:
+	switch {
+	case h.Exit != nil:
+	case h.Started == nil:
+		return removeFolder(folder) // there was no fork
+	default:
+		if err := e.recoverLost(id, folder, &h); err != nil {
 			return err
-		case recorded != nil:
-			exit = *recorded
-		default:
-			if exit, err = e.recoverLost(id, folder, started, process); err != nil {
-				return err
-			}
 		}
 	}
+	exit := h.Exit
 	segments, err := readSegments(folder)
 	if err != nil {
 		return err
@@ -85,23 +80,25 @@ func (e *Engine) recoverCommand(id, folder string) error {
 
 // recoverLost ends a command whose engine died: its processes are killed, its
 // log is cut after the last whole frame, and ErrLost is recorded for ever.
-func (e *Engine) recoverLost(id, folder string, started startedRecord, process processRecord) (exitRecord, error) {
-	sameBoot := started.BootID != "" && started.BootID == e.bootID
+func (e *Engine) recoverLost(id, folder string, h *history) error {
+	var process processRecord
+	if h.Process != nil { // else the engine died right after the fork
+		process = *h.Process
+	}
+	sameBoot := h.Started.BootID != "" && h.Started.BootID == e.bootID
 	survivors := killLost(e.instance, id, process, sameBoot)
 	lines, err := repairLog(folder)
 	if err != nil {
-		return exitRecord{}, err
+		return err
 	}
 	message := fmt.Sprintf("exec/shim: %s: %v: its engine died while it ran", id, exec.ErrLost)
 	if len(survivors) > 0 {
 		message += fmt.Sprintf("; processes %v are still alive", survivors)
 	}
 	o := outcome{err: &recordedError{message: message, cause: exec.ErrLost}}
-	rec := o.record(started.Digest, lines, time.Now())
-	if err := writeExit(folder, rec, nil); err != nil {
-		return rec, err
-	}
-	return rec, syncExit(folder)
+	exit := o.record(h.Started.Digest, lines, time.Now())
+	h.Exit = &exit
+	return appendLost(folder, *h, exit)
 }
 
 // readSegments lists the log of an ended command.

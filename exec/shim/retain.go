@@ -119,6 +119,6 @@ func (e *Engine) syncEnded() {
 	e.unsynced = nil
 	e.mu.Unlock()
 	for _, folder := range folders {
-		_ = syncExit(folder) // deleted meanwhile, or a broken disk
+		_ = syncRecords(folder) // deleted meanwhile, or a broken disk
 	}
 }

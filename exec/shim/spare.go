@@ -46,7 +46,7 @@ func (s *spares) keep(stop <-chan struct{}) {
 				made = append(made, path)
 			}
 			for _, path := range made {
-				_ = syncFile(filepath.Join(path, startedName))
+				_ = syncFile(filepath.Join(path, recordsName))
 				s.ready <- path // keep is alone in sending
 			}
 		}
@@ -80,8 +80,7 @@ func (s *spares) claim(folder string) error {
 	return nil
 }
 
-// create makes a folder with the files that every command has. started.json
-// has its size, exit.json is still to be renamed to its name.
+// create makes a folder with the files that most commands need.
 func (s *spares) create() (_ string, err error) {
 	path := filepath.Join(s.dir, rand.Text())
 	if err := os.Mkdir(path, 0o700); err != nil {
@@ -92,11 +91,10 @@ func (s *spares) create() (_ string, err error) {
 			_ = os.RemoveAll(path)
 		}
 	}()
-	blank := bytes.Repeat([]byte(" "), startedSize)
+	blank := bytes.Repeat([]byte(" "), recordSize)
 	for name, data := range map[string][]byte{
-		filepath.Join(path, startedName):  blank,
-		filepath.Join(path, exitTempName): nil,
-		segmentPath(path, 1):              nil,
+		filepath.Join(path, recordsName): blank,
+		segmentPath(path, 1):             nil,
 	} {
 		if err := os.WriteFile(name, data, 0o600); err != nil {
 			return "", err
@@ -117,14 +115,14 @@ func recoverSpares(dir, commands string) error {
 	}
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		started, _, _, err := readStarted(path)
-		if errors.Is(err, errNeverStarted) {
-			continue
-		}
+		h, err := readRecords(path)
 		if err != nil {
 			return err
 		}
-		if err := os.Rename(path, filepath.Join(commands, started.ID)); err != nil && !errors.Is(err, fs.ErrExist) {
+		if h.Started == nil {
+			continue
+		}
+		if err := os.Rename(path, filepath.Join(commands, h.Started.ID)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}

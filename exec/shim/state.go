@@ -19,9 +19,7 @@ const (
 	instanceName = "instance"
 	versionName  = "v1"
 	spareName    = "spare"
-	startedName  = "started.json"
-	exitName     = "exit.json"
-	exitTempName = "exit.tmp"
+	recordsName  = "records.jsonl"
 	segmentExt   = ".seg"
 	// deletedPrefix begins the names of folders that are being deleted. No ID
 	// begins with a dot.
