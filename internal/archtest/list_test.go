@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -40,7 +41,7 @@ func packages(t *testing.T) []pkg {
 }
 
 var list = sync.OnceValues(func() ([]pkg, error) {
-	var all []pkg
+	byName := make(map[string]*pkg)
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Dir,GoFiles,IgnoredGoFiles,Imports,TestImports,XTestImports", module+"/...")
 		cmd.Env = append(os.Environ(), "GOOS="+system)
@@ -61,15 +62,24 @@ var list = sync.OnceValues(func() ([]pkg, error) {
 			} else if err != nil {
 				return nil, err
 			}
-			p := pkg{name: relative(listed.ImportPath), dir: listed.Dir, importsTesting: slices.Contains(listed.Imports, "testing")}
+			p := byName[listed.ImportPath]
+			if p == nil {
+				p = &pkg{name: relative(listed.ImportPath), dir: listed.Dir}
+				byName[listed.ImportPath] = p
+			}
+			p.importsTesting = p.importsTesting || slices.Contains(listed.Imports, "testing")
 			// The ignored are for other systems.
 			p.testsOnly = !slices.ContainsFunc(append(listed.GoFiles, listed.IgnoredGoFiles...), func(file string) bool {
 				return !strings.HasSuffix(file, "_test.go")
 			})
-			p.own, p.foreign = split(listed.Imports)
-			p.ownInTests, p.foreignInTests = split(append(listed.TestImports, listed.XTestImports...))
-			all = append(all, p)
+			split(listed.Imports, &p.own, &p.foreign)
+			split(listed.TestImports, &p.ownInTests, &p.foreignInTests)
+			split(listed.XTestImports, &p.ownInTests, &p.foreignInTests)
 		}
+	}
+	var all []pkg
+	for _, path := range slices.Sorted(maps.Keys(byName)) {
+		all = append(all, *byName[path])
 	}
 	return all, nil
 })
@@ -78,17 +88,22 @@ func relative(path string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
 }
 
-// split sorts imports into this module's and those of other modules. The
-// standard library's have no dot in their first element.
-func split(imports []string) (own, foreign []string) {
+// split adds imports to this module's or to those of other modules, each once.
+// The standard library's have no dot in their first element.
+func split(imports []string, own, foreign *[]string) {
 	for _, path := range imports {
 		first, _, _ := strings.Cut(path, "/")
 		switch {
 		case path == module || strings.HasPrefix(path, module+"/"):
-			own = append(own, relative(path))
+			add(own, relative(path))
 		case strings.Contains(first, "."):
-			foreign = append(foreign, path)
+			add(foreign, path)
 		}
 	}
-	return own, foreign
+}
+
+func add(list *[]string, path string) {
+	if !slices.Contains(*list, path) {
+		*list = append(*list, path)
+	}
 }
