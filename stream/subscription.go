@@ -10,17 +10,6 @@ type Source interface {
 	Close()
 }
 
-// Head is the end of a stream at a moment.
-type Head struct {
-	// First is the oldest Seq that is retained, or Seq+1 if nothing is.
-	First uint64
-	// Seq is the last Seq, zero for an empty stream.
-	Seq uint64
-	// Closed says that nothing will follow; Terminal that the last event is a
-	// terminal one.
-	Closed, Terminal bool
-}
-
 // A Subscription is a reader's cursor over one stream. It holds no queue: a
 // reader that is slow finds its events in the log. Close it when done.
 //
