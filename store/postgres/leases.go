@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/lib/pq"
@@ -12,18 +13,31 @@ import (
 // TTL implements rdev.Leases.
 func (c *Commands) TTL() time.Duration { return c.ttl }
 
+// errStalled: the database took so long to answer that leases have run out
+// whose owners are well.
+var errStalled = errors.New("the database stalled")
+
 // Claim implements rdev.Leases. Replicas that claim at once pass over each
-// other's rows.
+// other's rows. A statement that was held up in a stall of the server is void
+// when it comes to run: the owners, held up likewise, are about to renew.
 func (c *Commands) Claim(ctx context.Context, owner string, limit int) ([]rdev.Command, error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
+	began := time.Now()
+	var now time.Time
+	if err := c.db.GetContext(ctx, &now, `SELECT clock_timestamp()`); err != nil {
+		return nil, failed(ctx, "claim commands", err)
+	}
+	if time.Since(began) > c.ttl/4 {
+		return nil, failed(ctx, "claim commands", errStalled)
+	}
 	var docs [][]byte
 	err := c.db.SelectContext(ctx, &docs, `UPDATE commands SET owner = $1, lease_until = now() + $2 * interval '1 microsecond'
 		WHERE id IN (
 			SELECT id FROM commands
-			WHERE state IN ('queued', 'running') AND (lease_until IS NULL OR lease_until < now())
+			WHERE state IN ('queued', 'running') AND (lease_until IS NULL OR lease_until < now()) AND now() < $4
 			ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
-		RETURNING doc`, owner, c.ttl.Microseconds(), limit)
+		RETURNING doc`, owner, c.ttl.Microseconds(), limit, now.Add(c.ttl/4))
 	if err != nil {
 		return nil, failed(ctx, "claim commands", err)
 	}

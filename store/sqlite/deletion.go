@@ -35,10 +35,10 @@ type doomed struct {
 	ID      string `db:"id"` // of the stream
 }
 
-// delete deletes the chunks that the query selects, in one transaction, moves
-// the beginning of their streams and tells their readers. It returns how many
-// chunks there were.
-func (r *retainer) delete(ctx context.Context, query string, args ...any) (int, error) {
+// delete deletes the first of the chunks that the query selects, as many as
+// make up the bytes, in one transaction, moves the beginning of their streams
+// and tells their readers. It returns how many chunks there were.
+func (r *retainer) delete(ctx context.Context, bytes int64, query string, args ...any) (int, error) {
 	ctx, cancel := r.step(ctx)
 	defer cancel()
 	var chunks []doomed
@@ -47,6 +47,7 @@ func (r *retainer) delete(ctx context.Context, query string, args ...any) (int, 
 		if err := tx.SelectContext(ctx, &chunks, query, args...); err != nil {
 			return err
 		}
+		chunks = worth(chunks, bytes)
 		statement, err := tx.PreparexContext(ctx, deleteChunk)
 		if err != nil {
 			return err
@@ -72,6 +73,16 @@ func (r *retainer) delete(ctx context.Context, query string, args ...any) (int, 
 		r.broker.writer.account(-m.Bytes)
 	}
 	return len(chunks), nil
+}
+
+// worth returns the first chunks that together have the bytes.
+func worth(chunks []doomed, bytes int64) []doomed {
+	for i, c := range chunks {
+		if bytes -= c.Bytes; bytes <= 0 {
+			return chunks[:i+1]
+		}
+	}
+	return chunks
 }
 
 func perStream(chunks []doomed) []doomed {

@@ -24,7 +24,7 @@ func (s *Store) Trim(ctx context.Context, id string, through uint64) error {
 		return err
 	}
 	const query = `SELECT ` + chunkColumns + ` WHERE s.id = ?2 AND c.last_seq <= ?3 ORDER BY c.num LIMIT ?1`
-	_, err := s.retainer.delete(ctx, query, math.MaxInt32, id, int64(through))
+	_, err := s.retainer.delete(ctx, math.MaxInt64, query, math.MaxInt32, id, int64(through))
 	return err
 }
 
@@ -58,4 +58,30 @@ func (s *Store) cut(ctx context.Context, id string, through uint64) error {
 		}
 		return nil
 	})
+}
+
+// A Chunk is a chunk.
+type Chunk struct {
+	First, Last uint64
+	Events      []byte
+}
+
+// ChunkBytes is about how large a chunk is.
+const ChunkBytes = chunkBytes
+
+// ErrCorrupt is the error of a chunk that is not what was written.
+var ErrCorrupt = errCorrupt
+
+// Encode is encode.
+func Encode(events []stream.Event) []Chunk {
+	var chunks []Chunk
+	for _, c := range encode(events) {
+		chunks = append(chunks, Chunk{c.first, c.last, c.events})
+	}
+	return chunks
+}
+
+// Decode is decode.
+func Decode(dst []stream.Event, c Chunk, after uint64) ([]stream.Event, error) {
+	return decode(dst, chunk{c.First, c.Last, c.Events}, after)
 }

@@ -11,8 +11,9 @@ import (
 // Retention works in small steps, because publishers wait for the connection
 // meanwhile.
 const (
-	retainChunks  = 64  // chunks that a step deletes
-	retainRecords = 256 // records and streams that a step deletes
+	retainChunks  = 64      // chunks that a step deletes
+	retainBytes   = 4 << 20 // bytes of chunks that a step deletes
+	retainRecords = 256     // records and streams that a step deletes
 )
 
 // retainer enforces the limits of the Options, in the background and on demand.
@@ -102,7 +103,7 @@ func (r *retainer) expireOutput(ctx context.Context, now time.Time) error {
 	}
 	before := now.Add(-r.options.MaxAge).UnixMicro()
 	for {
-		deleted, err := r.delete(ctx, selectOldChunks, retainChunks, before)
+		deleted, err := r.delete(ctx, retainBytes, selectOldChunks, retainChunks, before)
 		if err != nil || deleted == 0 {
 			return err
 		}
@@ -116,16 +117,20 @@ func (r *retainer) limitOutput(ctx context.Context, _ time.Time) error {
 	if limit < 0 || r.broker.writer.total.Load() <= limit {
 		return nil
 	}
-	for r.broker.writer.total.Load() > limit-limit/16 {
-		deleted, err := r.delete(ctx, selectFinishedChunks, retainChunks)
+	for {
+		excess := r.broker.writer.total.Load() - (limit - limit/16)
+		if excess <= 0 {
+			return nil
+		}
+		bytes := min(excess, retainBytes)
+		deleted, err := r.delete(ctx, bytes, selectFinishedChunks, retainChunks)
 		if err == nil && deleted == 0 {
-			deleted, err = r.delete(ctx, selectOldestChunks, retainChunks)
+			deleted, err = r.delete(ctx, bytes, selectOldestChunks, retainChunks)
 		}
 		if err != nil || deleted == 0 {
 			return err
 		}
 	}
-	return nil
 }
 
 const (
