@@ -48,15 +48,27 @@ var errLeaseLost = fmt.Errorf("rdev: another replica owns the command now: %w", 
 
 // keepLeases renews the leases of the running commands and claims those whose
 // owner is gone, until the Service is closed.
+//
+// While the store stalls, the leases of owners that are well run out too. So a
+// Service that has met a stall claims nothing until the store has been well for
+// as long as a lease lasts, in which those owners renew.
 func (s *Service) keepLeases(ctx context.Context) {
-	tick := time.NewTicker(s.leases.TTL() / 3)
+	ttl := s.leases.TTL()
+	tick := time.NewTicker(ttl / 3)
 	defer tick.Stop()
+	var stalled time.Time
 	for {
-		if err := s.renew(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.OnError(fmt.Errorf("rdev: renew leases: %w", err))
+		began := time.Now()
+		err := s.renew(ctx)
+		if err == nil && time.Since(stalled) > ttl {
+			err = s.claim(ctx)
 		}
-		if err := s.claim(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrShuttingDown) {
-			s.cfg.OnError(fmt.Errorf("rdev: claim commands: %w", err))
+		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrShuttingDown) {
+			s.cfg.OnError(fmt.Errorf("rdev: keep leases: %w", err))
+			stalled = time.Now()
+		}
+		if time.Since(began) > ttl/2 {
+			stalled = time.Now()
 		}
 		select {
 		case <-ctx.Done():
