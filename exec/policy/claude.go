@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +35,7 @@ func (p Policy) planClaude(c Claude) (Plan, error) {
 	}
 	if len(c.AllowedTools) > 0 {
 		for i, tool := range c.AllowedTools {
-			if err := p.checkTool(argList{"allowed_tools", c.AllowedTools}.at(i), tool); err != nil {
+			if err := p.checkTool(fmt.Sprintf("allowed_tools[%d]", i), tool); err != nil {
 				return Plan{}, err
 			}
 		}

@@ -63,9 +63,9 @@ type Policy struct {
 	AllowShell bool
 	// Programs lists what a shell request may start in level Strict besides
 	// git and claude, compared with the first word of the command as it
-	// stands. A program on the list may be given any arguments, and one that
-	// starts others (env, xargs, find, make, an interpreter) may start
-	// anything. Defaults to none.
+	// stands. A program on the list may be given any arguments (but rm no -rf,
+	// dd no files), and one that starts others (a shell, env, xargs, find,
+	// make, an interpreter) may start anything. Defaults to none.
 	Programs []string
 	// WidenClaude allows what takes the questions out of claude's permission
 	// system: the permission modes bypassPermissions and auto, and tools that
@@ -115,7 +115,7 @@ func (p Policy) Plan(r Request) (Plan, error) {
 	case TypeClaude:
 		return p.planClaude(*r.Claude)
 	case TypeGit:
-		return p.planGit(argList{"args", r.Git.Args}, "git")
+		return p.planGit(argList{field: "args", args: r.Git.Args}, "git")
 	default:
 		return p.planShell(*r.Shell)
 	}

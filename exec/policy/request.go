@@ -96,23 +96,15 @@ func (r Request) validate() error {
 		if len(r.Git.Args) == 0 {
 			return fieldErrorf("args", "is empty: there is no git subcommand")
 		}
-		return argList{"args", r.Git.Args}.validate()
+		return argList{field: "args", args: r.Git.Args}.validate()
 	default:
 		return r.Shell.validate()
 	}
 }
 
 func (s *Shell) validate() error {
-	for name, value := range s.Env {
-		if err := checkText("env", name); err != nil {
-			return err
-		}
-		if name == "" || strings.ContainsRune(name, '=') {
-			return fieldErrorf("env", "has a name that is empty or holds a =")
-		}
-		if err := checkText("env."+name, value); err != nil {
-			return err
-		}
+	if err := validateEnv(s.Env); err != nil {
+		return err
 	}
 	switch {
 	case s.Command != "" && s.Argv != nil:
@@ -121,7 +113,7 @@ func (s *Shell) validate() error {
 		if len(s.Argv) == 0 || s.Argv[0] == "" {
 			return fieldErrorf("argv", "is empty: there is no program to run")
 		}
-		return argList{"argv", s.Argv}.validate()
+		return argList{field: "argv", args: s.Argv}.validate()
 	case strings.Trim(s.Command, " \t\n") == "":
 		return fieldErrorf("command", "is empty: there is no program to run")
 	case len(s.Command) > MaxCommand:
@@ -148,13 +140,15 @@ func (c *Claude) validate() error {
 			return err
 		}
 	}
-	return argList{"allowed_tools", c.AllowedTools}.validate()
+	return argList{field: "allowed_tools", args: c.AllowedTools}.validate()
 }
 
 // An argList is a list of a request together with the name of its field.
 type argList struct {
-	field string
-	args  []string
+	field   string
+	args    []string
+	columns []int // where they begin, if they were split from a line
+	first   int   // the index of args[0] in the field
 }
 
 // at names the field of element i: for a command line, which was split into
@@ -163,7 +157,25 @@ func (l argList) at(i int) string {
 	if l.field == "command" {
 		return l.field
 	}
-	return fmt.Sprintf("%s[%d]", l.field, i)
+	return fmt.Sprintf("%s[%d]", l.field, l.first+i)
+}
+
+// refuse refuses element i.
+func (l argList) refuse(i int, code, reason string) *Refusal {
+	column := 1
+	if l.columns != nil {
+		column = l.columns[i]
+	}
+	return &Refusal{Code: code, Field: l.at(i), Token: clip(l.args[i]), Column: column, Reason: reason}
+}
+
+// from returns the list from element i on.
+func (l argList) from(i int) argList {
+	l.args, l.first = l.args[i:], l.first+i
+	if l.columns != nil {
+		l.columns = l.columns[i:]
+	}
+	return l
 }
 
 func (l argList) validate() error {

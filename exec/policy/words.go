@@ -87,10 +87,14 @@ func literal(command string, word *syntax.Word) ([]char, *Refusal) {
 		case *syntax.Lit:
 			for i := start; i < end; i++ {
 				switch {
-				case command[i] != '\\' || i+1 == end:
-					chars = append(chars, char{command[i], within, i})
-				case command[i+1] == '\n': // a continued line
+				case strings.HasPrefix(command[i:], "\\\n"): // a continued line
 					i++
+				case strings.HasPrefix(command[i:], "$\\\n"):
+					return refuseAt(command, "shell.expansion", i, i+1, "shells do not agree on a $ before a continued line")
+				case command[i] != '\\':
+					chars = append(chars, char{command[i], within, i})
+				case i+1 == end:
+					return refuseAt(command, "shell.syntax", i, i+1, "there is nothing behind this backslash; use '…' if it is text")
 				case within && !strings.ContainsRune("$`\"\\", rune(command[i+1])):
 					chars = append(chars, char{'\\', true, i})
 				default:
