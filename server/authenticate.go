@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/rdev"
@@ -52,14 +54,31 @@ func lacksScope(scope auth.Scope) error {
 	}
 }
 
-// stillAllowed reports whether a stream that is open may stay open: the key
-// still works, and allows as much as is needed. A store that does not answer
-// closes nothing.
-func (s *Server) stillAllowed(x *exchange) bool {
-	caller, err := s.authn.Authenticate(x.r.Context(), x.key)
-	if err != nil {
-		return !errors.Is(err, auth.ErrUnauthenticated)
+// watch closes the streams of keys that work no longer, or allow less than
+// before, within the time of a heartbeat. It asks once for each key, however
+// many readers there are. A store that does not answer closes nothing.
+func (s *Server) watch(none <-chan struct{}) {
+	tick := time.NewTicker(s.cfg.Heartbeat)
+	defer tick.Stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for {
+		select {
+		case <-none:
+			return
+		case <-tick.C:
+		}
+		for key, open := range s.readers.byKey() {
+			caller, err := s.authn.Authenticate(ctx, key)
+			refused := errors.Is(err, auth.ErrUnauthenticated)
+			if err != nil && !refused {
+				continue
+			}
+			for _, r := range open {
+				if refused || !caller.Can(auth.ScopeStreamsRead) || !caller.Sees(r.project) {
+					r.sub.Close()
+				}
+			}
+		}
 	}
-	x.caller = caller
-	return caller.Can(x.route.scope) && caller.Sees(x.project())
 }

@@ -55,7 +55,9 @@ func (s *Server) events(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	sub, cmd, err := s.svc.Subscribe(x.r.Context(), x.caller, x.project(), streamID, at.Seq)
+	var sub *stream.Subscription
+	var cmd rdev.Command
+	apart(func() { sub, cmd, err = s.svc.Subscribe(x.r.Context(), x.caller, x.project(), streamID, at.Seq) })
 	if err != nil {
 		return err
 	}
@@ -69,7 +71,7 @@ func (s *Server) events(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := s.readers.enter(sub); err != nil {
+	if err := s.readers.enter(sub, x, s.watch); err != nil {
 		return err
 	}
 	defer s.readers.leave(sub)
@@ -171,14 +173,11 @@ func (rd *reader) serve() {
 		cancel()
 		switch {
 		case due && !last && errors.Is(err, context.DeadlineExceeded):
-			if !rd.s.stillAllowed(rd.x) {
-				return
-			}
-			if err = rd.beat(); err != nil {
+			if err := rd.beat(); err != nil {
 				rd.x.cause = err
 				return
 			}
-		case errors.Is(err, stream.ErrClosed): // Drain, or the broker stops
+		case errors.Is(err, stream.ErrClosed): // Drain, watch, or the broker stops
 			rd.x.cause = rd.w.write(appendRetry(nil, drainLeast, drainMost))
 			return
 		default:

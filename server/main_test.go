@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -8,9 +9,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if serve := os.Getenv("SERVER_TEST_CHILD"); serve != "" {
-		idleServer() // for the measurement of idle readers
-		return
+	if dir := os.Getenv(childEnv); dir != "" {
+		if err := idleServer(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	// net/http waits half a second before it closes a connection that it has
 	// answered with an error.

@@ -2,33 +2,40 @@ package server
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/orchard9/rdev/rdev"
 	"github.com/orchard9/rdev/stream"
 )
 
-// readers are the streams that are open, for Drain. The zero value is ready.
+// readers are the streams that are open: for Drain, and for the watch over
+// their keys. The zero value is ready.
 type readers struct {
 	mu       sync.Mutex
-	open     map[*stream.Subscription]struct{}
+	open     map[*stream.Subscription]*exchange
 	draining bool
-	none     chan struct{} // made by drain, closed when none is open
+	none     chan struct{} // closed when the last one leaves; nil while there is none
 }
 
 // errDraining turns new readers away.
 var errDraining = &apiError{code: rdev.CodeUnavailable, message: "the server is about to stop"}
 
-func (r *readers) enter(sub *stream.Subscription) error {
+// enter adds a reader. The first one starts watch, which is to return when none
+// is left.
+func (r *readers) enter(sub *stream.Subscription, x *exchange, watch func(none <-chan struct{})) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
 		return errDraining
 	}
-	if r.open == nil {
-		r.open = make(map[*stream.Subscription]struct{})
+	if len(r.open) == 0 {
+		r.open = make(map[*stream.Subscription]*exchange)
+		r.none = make(chan struct{})
+		go watch(r.none)
 	}
-	r.open[sub] = struct{}{}
+	r.open[sub] = x
 	return nil
 }
 
@@ -42,6 +49,23 @@ func (r *readers) leave(sub *stream.Subscription) {
 	}
 }
 
+// byKey returns what is read with each key.
+func (r *readers) byKey() map[string][]reading {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := make(map[string][]reading)
+	for sub, x := range r.open {
+		found[x.key] = append(found[x.key], reading{sub, x.project()})
+	}
+	return found
+}
+
+// A reading is what a reader reads.
+type reading struct {
+	sub     *stream.Subscription
+	project string
+}
+
 func (r *readers) isDraining() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -53,21 +77,14 @@ func (r *readers) isDraining() bool {
 func (r *readers) drain(ctx context.Context) error {
 	r.mu.Lock()
 	r.draining = true
-	if len(r.open) == 0 {
-		r.mu.Unlock()
-		return nil
-	}
-	if r.none == nil {
-		r.none = make(chan struct{})
-	}
 	none := r.none
-	subs := make([]*stream.Subscription, 0, len(r.open))
-	for sub := range r.open {
-		subs = append(subs, sub)
-	}
+	subs := slices.Collect(maps.Keys(r.open))
 	r.mu.Unlock()
 	for _, sub := range subs {
 		sub.Close()
+	}
+	if none == nil {
+		return nil
 	}
 	select {
 	case <-none:
