@@ -24,6 +24,8 @@ func newExecutor(t testing.TB) *local.Executor {
 			"here": t.TempDir(),
 			"gone": filepath.Join(t.TempDir(), "gone"),
 		}),
+		// On a busy machine a second is not enough for a child to say a word.
+		Linger: 4 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -154,11 +154,9 @@ func (c *command) supervise(p *process, cmd exec.Command) {
 
 	reason := c.await(p, cmd, exited, drained)
 	survivors := p.tree.kill()
-	if reason == exec.Exited {
-		<-exited
-	} else {
-		awaitFor(exited, killWait)
-	}
+	// A process that KILL does not end at once is in the kernel's hands (a
+	// dead network disk): there is no outcome before it comes back.
+	<-exited
 	// Everything that held the output open is dead. If it is not, or has given
 	// the pipe to a stranger, the output ends here.
 	awaitFor(drained, killWait)

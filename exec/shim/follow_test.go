@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/matryer/is"
 
@@ -175,10 +174,12 @@ func TestFollow(t *testing.T) {
 
 	t.Run("ADetachedContextLeavesTheCommand", func(t *testing.T) {
 		is := is.New(t)
-		cmd := shell("detach", "sleep 600")
+		cmd := shell("detach", "echo up; sleep 600")
 		ctx, cancel := context.WithCancelCause(context.Background())
-		time.AfterFunc(10*time.Millisecond, func() { cancel(exec.ErrDetached) })
-		_, err := e.Execute(ctx, workspace, cmd, discard)
+		_, err := e.Execute(ctx, workspace, cmd, func([]exec.Line) error {
+			cancel(exec.ErrDetached)
+			return nil
+		})
 		is.True(errors.Is(err, exec.ErrDetached))
 		is.NoErr(e.Cancel(context.Background(), "detach"))
 		result, err := e.Execute(context.Background(), workspace, cmd, discard)

@@ -104,13 +104,13 @@ func TestKill(t *testing.T) {
 	t.Run("TimeoutEndsTheCommand", func(t *testing.T) {
 		is := is.New(t)
 		cmd := shell("timeout", "trap '' TERM; while :; do sleep "+mark(2)+"; done")
-		cmd.Timeout, cmd.Grace = 100*time.Millisecond, 100*time.Millisecond
+		cmd.Timeout, cmd.Grace = 2*time.Second, 100*time.Millisecond
 		_, result, err := run(t, e, cmd)
 		is.NoErr(err)
 		is.Equal(result.Reason, exec.TimedOut)
 		is.Equal(result.ExitCode, -1)
 		is.Equal(result.Signal, "SIGKILL")
-		is.True(result.Duration >= 200*time.Millisecond)
+		is.True(result.Duration >= 2100*time.Millisecond)
 		is.Equal(len(marked(t, mark(2))), 0)
 	})
 
@@ -127,6 +127,7 @@ func TestKill(t *testing.T) {
 
 	t.Run("ChildrenThatEndInTimeAreHeard", func(t *testing.T) {
 		is := is.New(t)
+		e := openEngine(t, t.TempDir(), &shim.Options{Linger: deadline})
 		out, _, err := run(t, e, shell("late", "(sleep 0.1; echo late) & echo early"))
 		is.NoErr(err)
 		is.Equal(string(out.bytes(exec.Stdout)), "early\nlate\n")

@@ -122,7 +122,9 @@ func (l *outputLog) begin() bool {
 		return false
 	}
 	first := l.last + 1
-	file, err := os.OpenFile(segmentPath(l.dir, first), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// It is empty or not there. Without O_TRUNC, which would make ext4 write
+	// the file to the disk when it is closed.
+	file, err := os.OpenFile(segmentPath(l.dir, first), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return false
 	}
