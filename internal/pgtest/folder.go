@@ -106,7 +106,10 @@ type watchdog struct {
 const watchdogScript = `
 trap '' HUP INT TERM
 cat >/dev/null 3>&-
-if pid=$(cat "$1/server.pid" 2>/dev/null); then
+pid=$(cat "$1/server.pid" 2>/dev/null)
+# The number may be another process's by now.
+case $(tr '\0' ' ' </proc/"$pid"/cmdline 2>/dev/null || ps -o command= -p "$pid") in
+*" $1/data "*)
 	kill -CONT "$pid"
 	kill -QUIT "$pid"
 	n=0
@@ -114,8 +117,9 @@ if pid=$(cat "$1/server.pid" 2>/dev/null); then
 		sleep 0.1
 		n=$((n + 1))
 	done
-	kill -KILL "$pid"
-fi
+	[ ! -e "$1/data/postmaster.pid" ] || kill -KILL "$pid"
+	;;
+esac
 rm -rf "$1"
 `
 
