@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -69,6 +70,7 @@ func startOwn(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, fmt.Errorf("kubetest: %w", err)
 	}
 	o := &own{cfg: cfg, slot: s, bin: bin}
+	begin := time.Now()
 	c, err := o.bringUp(ctx)
 	if err != nil {
 		err = fmt.Errorf("kubetest: start a cluster: %w", err)
@@ -78,6 +80,7 @@ func startOwn(ctx context.Context, cfg Config) (*Cluster, error) {
 		}
 		return nil, errors.Join(err, o.stop())
 	}
+	cfg.Logf("started a cluster in %s, in %s", time.Since(begin).Round(100*time.Millisecond), s.dir)
 	return c, nil
 }
 
