@@ -115,6 +115,22 @@ func TestPods(t *testing.T) {
 		is.True(err != nil)
 		is.True(limited(t).Err() == nil)
 	})
+	t.Run("AContainerThatUsesTooMuchMemoryIsOOMKilled", func(t *testing.T) {
+		is := is.New(t)
+		c := kubetest.Shared(t)
+		pod := c.RunPod(t, kubetest.Pod{
+			Command: []string{"sh", "-c", "sleep 2; exec tail /dev/zero"},
+			Memory:  "32Mi",
+			Mutate:  func(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyNever },
+		})
+		ctx := limited(t)
+		for ; pod.Status.Phase == corev1.PodRunning; time.Sleep(100 * time.Millisecond) {
+			var err error
+			pod, err = c.Client().CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+			is.NoErr(err)
+		}
+		is.Equal(pod.Status.ContainerStatuses[0].State.Terminated.Reason, "OOMKilled")
+	})
 	t.Run("SomebodyWithoutRightsMayDoNothing", func(t *testing.T) {
 		is := is.New(t)
 		config := kubetest.Shared(t).RESTConfig()

@@ -2,13 +2,13 @@ package kubetest_test
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,17 +69,18 @@ func startTime(pid int) string {
 	return fields[19]
 }
 
-// groups returns the control groups that kubetest made.
-func groups() []string {
+// groups returns the control groups of the clusters of one cache folder; other
+// test processes have theirs, which come and go.
+func groups(cache string) []string {
+	prefix := fmt.Sprintf("rdev-kubetest-%.4x-", sha256.Sum256([]byte(filepath.Join(cache, "clusters"))))
 	var found []string
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), "rdev-kubetest-") {
+		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), prefix) {
 			found = append(found, path)
 			return fs.SkipDir
 		}
 		return nil
 	})
-	sort.Strings(found)
 	return found
 }
 
@@ -102,7 +103,9 @@ func TestStop(t *testing.T) {
 	t.Run("NothingStaysBehind", func(t *testing.T) {
 		is := is.New(t)
 		cfg := ownConfig(t)
-		before, groupsBefore := stateOfMachine(t), groups()
+		cfg.CacheDir = cacheOfItsOwn(t, cfg)
+		before := stateOfMachine(t)
+		is.Equal(len(groups(cfg.CacheDir)), 0)
 		c, err := kubetest.Start(limited(t), cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -122,8 +125,7 @@ func TestStop(t *testing.T) {
 		for _, pid := range pids {
 			starts[pid] = startTime(pid)
 		}
-		during := groups()
-		is.True(len(during) > len(groupsBefore))
+		is.True(len(groups(cfg.CacheDir)) > 0)
 
 		begin := time.Now()
 		is.NoErr(c.Stop())
@@ -135,14 +137,14 @@ func TestStop(t *testing.T) {
 			}
 		}
 		is.Equal(stateOfMachine(t), before)
-		is.Equal(groups(), groupsBefore)
+		is.Equal(len(groups(cfg.CacheDir)), 0)
 		_, err = os.Stat(c.Dir())
 		is.True(os.IsNotExist(err))
 	})
 	t.Run("WhatAKilledOwnerLeavesTheNextStartRemoves", func(t *testing.T) {
 		is := is.New(t)
 		cfg := ownConfig(t)
-		before, groupsBefore := stateOfMachine(t), groups()
+		before := stateOfMachine(t)
 		program := filepath.Join(t.TempDir(), "cluster")
 		out, err := exec.CommandContext(limited(t), "go", "build", "-o", program, "./cmd/cluster").CombinedOutput()
 		if err != nil {
@@ -172,7 +174,7 @@ func TestStop(t *testing.T) {
 		_, err = os.Stat(dir)
 		is.True(os.IsNotExist(err))
 		is.Equal(stateOfMachine(t), before)
-		is.Equal(groups(), groupsBefore)
+		is.Equal(len(groups(cache)), 0)
 	})
 }
 
