@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/orchard9/rdev/exec"
 )
@@ -21,58 +20,6 @@ var ErrClosed = errors.New("engine is closed")
 
 // ErrRunning: the command has not ended.
 var ErrRunning = errors.New("command is running")
-
-// Options of an Engine. The zero value of each field means its default, a nil
-// *Options all defaults.
-type Options struct {
-	// Env is the environment ("K=V") of all commands, to which Command.Env is
-	// added. It must not hold secrets of the host. Defaults to a PATH of the
-	// usual folders, HOME=/ and LANG=C.UTF-8.
-	Env []string
-	// Linger is how long children that hold the output open may outlive the
-	// main process. Defaults to one second; negative means not at all.
-	Linger time.Duration
-	// Retention is how long an ended command is remembered. Defaults to one
-	// hour; negative means until Forget, or until the bounds below.
-	Retention time.Duration
-	// MaxEnded is how many ended commands are remembered; the oldest are
-	// deleted first. Defaults to 4096; negative means no limit.
-	MaxEnded int
-	// MaxEndedBytes is how many bytes of output of ended commands are kept,
-	// likewise. Defaults to 4 GiB; negative means no limit.
-	MaxEndedBytes int64
-	// MinFree is how many bytes must stay free on the disk of the state
-	// folder: below it no command is started (exec.ErrNotStarted) and output
-	// is thrown away (Result.Truncated). Defaults to 16 MiB; negative means
-	// that the disk may be filled, though not begun on when it is full.
-	MinFree int64
-}
-
-func (o *Options) withDefaults() Options {
-	var out Options
-	if o != nil {
-		out = *o
-	}
-	if out.Env == nil {
-		out.Env = minimalEnv()
-	}
-	if out.Linger == 0 {
-		out.Linger = time.Second
-	}
-	if out.Retention == 0 {
-		out.Retention = time.Hour
-	}
-	if out.MaxEnded == 0 {
-		out.MaxEnded = 4096
-	}
-	if out.MaxEndedBytes == 0 {
-		out.MaxEndedBytes = 4 << 30
-	}
-	if out.MinFree == 0 {
-		out.MinFree = 16 << 20
-	}
-	return out
-}
 
 // An Engine runs commands and owns their processes and their state. All
 // methods are safe for concurrent use.
@@ -345,17 +292,4 @@ func (e *Engine) Close(ctx context.Context) error {
 		e.lock.Close()
 	}
 	return err
-}
-
-// hasSpace reports whether the disk has more room than must stay free.
-func (e *Engine) hasSpace() bool {
-	return e.options.MinFree < 0 || freeBytes(e.dir) >= uint64(e.options.MinFree)
-}
-
-// startSpace is what a command needs on the disk in any case.
-const startSpace = 64 << 10
-
-// canStart reports whether a command would find room for its state.
-func (e *Engine) canStart() bool {
-	return freeBytes(e.dir) >= uint64(max(e.options.MinFree, startSpace))
 }
