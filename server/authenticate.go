@@ -74,9 +74,9 @@ func (s *Server) watch(none <-chan struct{}) {
 			if err != nil && !refused {
 				continue
 			}
-			for _, r := range open {
-				if refused || !caller.Can(auth.ScopeStreamsRead) || !caller.Sees(r.project) {
-					r.sub.Close()
+			for sub, project := range open {
+				if refused || !caller.Can(auth.ScopeStreamsRead) || !caller.Sees(project) {
+					sub.Close()
 				}
 			}
 		}

@@ -14,6 +14,7 @@ import (
 type exchange struct {
 	http.ResponseWriter
 	r      *http.Request
+	method string
 	id     string // of the request
 	began  time.Time
 	route  *route // nil before it is matched
@@ -27,6 +28,7 @@ type exchange struct {
 	cause    error       // of that error, for the log
 	reason   auth.Reason // why the key was refused, for the log
 	bodyRead bool
+	taken    bool // the connection was taken over, and the log with it
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -39,7 +39,7 @@ func Answers() map[string][]string {
 	return map[string][]string{
 		"project": fields(reflect.TypeFor[projectData]()), "command": fields(reflect.TypeFor[commandData]()),
 		"result": fields(reflect.TypeFor[resultData]()), "key": fields(reflect.TypeFor[keyData]()),
-		"connected": fields(reflect.TypeFor[connectedData]()), "heartbeat": fields(reflect.TypeFor[heartbeatData]()),
+		"connected": fields(reflect.TypeFor[connectedData]()), "heartbeat": {"timestamp", "head_seq"},
 		"gap": fields(reflect.TypeFor[gapData]()),
 	}
 }

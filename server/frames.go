@@ -2,9 +2,7 @@ package server
 
 import (
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"time"
 
@@ -19,15 +17,6 @@ const (
 	eventGap       = "gap"
 )
 
-// A frameWriter writes events to one reader: all that are pending in one
-// Write, then one Flush, with a deadline on both.
-type frameWriter struct {
-	x        *exchange
-	control  *http.ResponseController
-	timeout  time.Duration
-	streamID string
-}
-
 // buffers are where pending events are put together. A reader holds one while
 // it writes, and none while it waits.
 type buffers struct{ pool sync.Pool }
@@ -35,63 +24,32 @@ type buffers struct{ pool sync.Pool }
 const (
 	bufferSize    = 64 << 10
 	maxBufferSize = 256 << 10 // a larger one, made for a long line, is not kept
+	// headroom is what every buffer of frames begins with: space for what a
+	// sender puts before them.
+	headroom = 16
 )
+
+// newFrames returns a small buffer of frames.
+func newFrames() []byte { return make([]byte, headroom, 256) }
 
 func (b *buffers) get() *[]byte {
 	if buf, ok := b.pool.Get().(*[]byte); ok {
 		return buf
 	}
-	buf := make([]byte, 0, bufferSize)
+	buf := make([]byte, headroom, bufferSize)
 	return &buf
 }
 
 func (b *buffers) put(buf *[]byte) {
 	if cap(*buf) <= maxBufferSize {
-		*buf = (*buf)[:0]
+		*buf = (*buf)[:headroom]
 		b.pool.Put(buf)
 	}
 }
 
-// check reports whether the ResponseWriter can do what a stream needs. One that
-// some middleware has wrapped without an Unwrap method cannot.
-func (w *frameWriter) check() error {
-	if err := w.control.SetWriteDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("server: the ResponseWriter has no deadlines: %w", err)
-	}
-	var inner any = w.x.ResponseWriter
-	for {
-		switch v := inner.(type) {
-		case http.Flusher, interface{ FlushError() error }:
-			return nil
-		case interface{ Unwrap() http.ResponseWriter }:
-			inner = v.Unwrap()
-		default:
-			return fmt.Errorf("server: the ResponseWriter cannot flush: %w", http.ErrNotSupported)
-		}
-	}
-}
-
-// write sends frames. The deadline is taken back: left alone, it would end an
-// idle stream on HTTP/2.
-func (w *frameWriter) write(frames []byte) error {
-	if err := w.control.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
-		return err
-	}
-	if _, err := w.x.Write(frames); err != nil {
-		return err
-	}
-	if err := w.control.Flush(); err != nil {
-		return err
-	}
-	return w.control.SetWriteDeadline(time.Time{})
-}
-
-// end bounds what net/http writes by itself when the handler has returned.
-func (w *frameWriter) end() { _ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) }
-
 // appendEvents appends stored events.
-func (w *frameWriter) appendEvents(dst []byte, events []stream.Event) ([]byte, error) {
-	at := sse.Cursor{Stream: w.streamID}
+func appendEvents(dst []byte, streamID string, events []stream.Event) ([]byte, error) {
+	at := sse.Cursor{Stream: streamID}
 	for i := range events {
 		e := &events[i]
 		at.Seq, at.Final = e.Seq, e.Kind.Terminal()
@@ -108,8 +66,8 @@ func (w *frameWriter) appendEvents(dst []byte, events []stream.Event) ([]byte, e
 
 // appendOwn appends an event that is made here, with the place that the reader
 // comes back to.
-func (w *frameWriter) appendOwn(dst []byte, name string, seq uint64, data any) ([]byte, error) {
-	return sse.Cursor{Stream: w.streamID, Seq: seq}.AppendEvent(dst, name, encode(data))
+func appendOwn(dst []byte, streamID, name string, seq uint64, data any) ([]byte, error) {
+	return sse.Cursor{Stream: streamID, Seq: seq}.AppendEvent(dst, name, encode(data))
 }
 
 // appendRetry tells the reader to wait between least and most before it comes

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"time"
 )
@@ -18,9 +20,12 @@ const (
 // would end every stream: writes to a stream and the reading of a body have
 // deadlines of their own.
 //
-// To stop it: Drain, then Shutdown.
+// Streams on HTTP/1.1 leave it: they keep their connection, and nothing else of
+// what net/http needs for one, which is half of what a reader that waits would
+// cost. Its Shutdown ends them, as Drain does, but does not wait for them, and
+// its Close leaves them open. So, to stop: Drain, then Shutdown.
 func (s *Server) NewHTTPServer(addr string) *http.Server {
-	return &http.Server{
+	hs := &http.Server{
 		Addr:                         addr,
 		Handler:                      s,
 		ReadHeaderTimeout:            readHeaderTimeout,
@@ -29,5 +34,18 @@ func (s *Server) NewHTTPServer(addr string) *http.Server {
 		DisableGeneralOptionsHandler: true,
 		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: maxHTTP2Streams},
 		ErrorLog:                     s.errorLog(),
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.Background(), ownServer{}, s)
+		},
 	}
+	hs.RegisterOnShutdown(func() {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel() // Shutdown waits by itself for what it knows of
+		_ = s.Drain(ended)
+	})
+	return hs
 }
+
+// ownServer is the key under which a request knows that NewHTTPServer made its
+// http.Server.
+type ownServer struct{}

@@ -31,7 +31,9 @@ func (s *Server) finish(x *exchange) {
 			x.code = string(rdev.CodeInternal)
 		}
 	}
-	s.logRequest(x)
+	if !x.taken {
+		s.logRequest(x)
+	}
 	if cut {
 		panic(http.ErrAbortHandler)
 	}
@@ -48,7 +50,7 @@ func (s *Server) logRequest(x *exchange) {
 	if event == nil {
 		return
 	}
-	event.Str("request_id", x.id).Str("method", x.r.Method)
+	event.Str("request_id", x.id).Str("method", x.method)
 	if x.route != nil {
 		event.Str("route", x.route.path)
 		addName(event, "project", x.project(), rdev.ValidProjectName)

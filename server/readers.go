@@ -14,7 +14,7 @@ import (
 // their keys. The zero value is ready.
 type readers struct {
 	mu       sync.Mutex
-	open     map[*stream.Subscription]*exchange
+	open     map[*stream.Subscription]reading
 	draining bool
 	none     chan struct{} // closed when the last one leaves; nil while there is none
 }
@@ -24,18 +24,18 @@ var errDraining = &apiError{code: rdev.CodeUnavailable, message: "the server is 
 
 // enter adds a reader. The first one starts watch, which is to return when none
 // is left.
-func (r *readers) enter(sub *stream.Subscription, x *exchange, watch func(none <-chan struct{})) error {
+func (r *readers) enter(sub *stream.Subscription, what reading, watch func(none <-chan struct{})) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
 		return errDraining
 	}
 	if len(r.open) == 0 {
-		r.open = make(map[*stream.Subscription]*exchange)
+		r.open = make(map[*stream.Subscription]reading)
 		r.none = make(chan struct{})
 		go watch(r.none)
 	}
-	r.open[sub] = x
+	r.open[sub] = what
 	return nil
 }
 
@@ -49,21 +49,21 @@ func (r *readers) leave(sub *stream.Subscription) {
 	}
 }
 
-// byKey returns what is read with each key.
-func (r *readers) byKey() map[string][]reading {
+// A reading is what a reader reads, and with which key.
+type reading struct{ key, project string }
+
+// byKey returns the projects that are read with each key.
+func (r *readers) byKey() map[string]map[*stream.Subscription]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found := make(map[string][]reading)
-	for sub, x := range r.open {
-		found[x.key] = append(found[x.key], reading{sub, x.project()})
+	found := make(map[string]map[*stream.Subscription]string)
+	for sub, what := range r.open {
+		if found[what.key] == nil {
+			found[what.key] = make(map[*stream.Subscription]string)
+		}
+		found[what.key][sub] = what.project
 	}
 	return found
-}
-
-// A reading is what a reader reads.
-type reading struct {
-	sub     *stream.Subscription
-	project string
 }
 
 func (r *readers) isDraining() bool {

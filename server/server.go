@@ -60,7 +60,7 @@ func (s *Server) Drain(ctx context.Context) error { return s.readers.drain(ctx) 
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, r: r, id: requestID(r), began: time.Now()}
+	x := &exchange{ResponseWriter: w, r: r, method: r.Method, id: requestID(r), began: time.Now()}
 	defer s.finish(x)
 	// The response before this one on the same connection may have left its
 	// deadline behind.
@@ -93,13 +93,7 @@ func (s *Server) serve(x *exchange) error {
 		return err
 	}
 	if x.route.scope != "" {
-		var err error
-		if x.route.path == eventsPath {
-			apart(func() { err = s.authenticate(x) })
-		} else {
-			err = s.authenticate(x)
-		}
-		if err != nil {
+		if err := s.authenticate(x); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,192 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/orchard9/rdev/stream"
+	"github.com/orchard9/rdev/stream/sse"
+)
+
+// How long readers are told to wait before they come back.
+const (
+	retryLeast, retryMost = time.Second, 3 * time.Second
+	drainLeast, drainMost = 2 * time.Second, 6 * time.Second
+)
+
+type connectedData struct {
+	Project  string `json:"project"`
+	StreamID string `json:"stream_id"`
+	Resume   resume `json:"resume"`
+	HeadSeq  uint64 `json:"head_seq"`
+}
+
+type gapData struct {
+	From   uint64           `json:"from"`
+	To     uint64           `json:"to"`
+	Reason stream.GapReason `json:"reason"`
+}
+
+// A reader is one response that streams. It has no queue: it waits at the
+// Subscription, and holds a buffer only while it writes.
+type reader struct {
+	s        *Server
+	ctx      context.Context // of the request
+	sub      *stream.Subscription
+	out      sender
+	streamID string
+	ends     time.Time
+	gone     atomic.Bool // the caller has hung up
+}
+
+// stream answers with a stream. It takes sub over.
+func (s *Server) stream(x *exchange, sub *stream.Subscription, at cursor, head stream.Head, verdict resume) error {
+	if err := s.readers.enter(sub, reading{x.key, x.project()}, s.watch); err != nil {
+		sub.Close()
+		return err
+	}
+	rd := &reader{s: s, ctx: x.r.Context(), sub: sub, streamID: at.Stream, ends: s.streamEnd(x.caller.ExpiresAt)}
+	first, err := appendOwn(appendRetry(newFrames(), retryLeast, retryMost), at.Stream, eventConnected, at.Seq, connectedData{
+		Project: x.project(), StreamID: at.Stream, Resume: verdict, HeadSeq: head.Seq,
+	})
+	if err != nil {
+		rd.close()
+		return err
+	}
+	streamHeaders(x.Header())
+	x.Header().Set("Rdev-Resume", string(verdict))
+	if s.takeOver(x, rd, first) {
+		return nil
+	}
+	defer rd.close()
+	out, err := newResponseSender(x, s.cfg.WriteTimeout)
+	if err != nil {
+		return err
+	}
+	rd.out = out
+	x.WriteHeader(http.StatusOK)
+	if x.cause = out.send(first); x.cause == nil {
+		x.cause = rd.serve()
+	}
+	return nil
+}
+
+// streamEnd returns when a response that begins now is to end: never after its
+// key.
+func (s *Server) streamEnd(expires time.Time) time.Time {
+	age := time.Duration((0.8 + 0.4*rand.Float64()) * float64(s.cfg.MaxStreamAge))
+	ends := time.Now().Add(age)
+	if !expires.IsZero() && expires.Before(ends) {
+		return expires
+	}
+	return ends
+}
+
+func streamHeaders(h http.Header) {
+	h.Set("Content-Type", sse.ContentType)
+	h.Set("Cache-Control", "no-cache, no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+}
+
+func (rd *reader) close() {
+	rd.sub.Close()
+	rd.s.readers.leave(rd.sub)
+}
+
+// serve sends events until the stream ends, or the reader goes, or it has to
+// come back: because the response is old, its key works no longer, or the
+// server stops. It returns between two events, and an error only if the reader
+// could not be sent what it should have.
+func (rd *reader) serve() error {
+	defer rd.out.end()
+	for {
+		beat := time.Now().Add(rd.s.cfg.Heartbeat)
+		last := !beat.Before(rd.ends)
+		if last {
+			beat = rd.ends
+		}
+		// One context lasts from heartbeat to heartbeat, so that a busy
+		// stream does not make one per batch.
+		ctx, cancel := context.WithDeadline(rd.ctx, beat)
+		err := rd.copy(ctx)
+		due := errors.Is(ctx.Err(), context.DeadlineExceeded)
+		cancel()
+		switch {
+		case rd.gone.Load(), rd.ctx.Err() != nil:
+			return nil
+		case due && errors.Is(err, context.DeadlineExceeded):
+			if last {
+				return nil
+			}
+			if err := rd.beat(); err != nil {
+				return err
+			}
+		case errors.Is(err, stream.ErrClosed): // by Drain, or watch, or the end of the broker
+			return rd.out.send(appendRetry(newFrames(), drainLeast, drainMost))
+		case errors.Is(err, io.EOF): // closed without a terminal event
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// copy sends events until ctx ends or the stream does, which is nil.
+func (rd *reader) copy(ctx context.Context) error {
+	for {
+		events, err := rd.sub.Next(ctx)
+		var gap *stream.GapError
+		switch {
+		case errors.As(err, &gap):
+			err = rd.gap(gap)
+		case err == nil:
+			err = rd.send(events)
+			if err == nil && events[len(events)-1].Kind.Terminal() {
+				return nil
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (rd *reader) send(events []stream.Event) error {
+	buf := rd.s.buffers.get()
+	defer rd.s.buffers.put(buf)
+	var err error
+	if *buf, err = appendEvents(*buf, rd.streamID, events); err != nil {
+		return err
+	}
+	return rd.out.send(*buf)
+}
+
+func (rd *reader) gap(gap *stream.GapError) error {
+	frame, err := appendOwn(newFrames(), rd.streamID, eventGap, afterGap(gap), gapData{gap.From, gap.To, gap.Reason})
+	if err != nil {
+		return err
+	}
+	return rd.out.send(frame)
+}
+
+// beat tells the reader that the connection is alive, and where the stream
+// ends, so that one that has missed something notices. It has no id.
+func (rd *reader) beat() error {
+	// By hand, because encoding/json would make the stack of every reader that
+	// waits grow to twice its size.
+	data := append(make([]byte, 0, 96), `{"timestamp":"`...)
+	data = time.Now().UTC().AppendFormat(data, time.RFC3339Nano)
+	data = append(data, `","head_seq":`...)
+	data = append(strconv.AppendUint(data, rd.sub.Head().Seq, 10), '}')
+	frame, err := sse.AppendEvent(newFrames(), "", eventHeartbeat, data)
+	if err != nil {
+		return err
+	}
+	return rd.out.send(frame)
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/orchard9/rdev/auth"
+)
+
+// takeOver takes the connection of a stream away from net/http, sends the
+// header with the first frames and serves the rest from a goroutine of its own.
+// It reports whether it did: only on HTTP/1.1, and only if nothing stands
+// between the http.Server and this handler that would think the response over
+// when the handler returns.
+//
+// What net/http holds for a response (buffers of 10 KB, the request, two
+// stacks that have grown) is more than a reader that waits needs.
+func (s *Server) takeOver(x *exchange, rd *reader, first []byte) bool {
+	ctx := x.r.Context()
+	hs, _ := ctx.Value(http.ServerContextKey).(*http.Server)
+	if ctx.Value(ownServer{}) != s || hs == nil || hs.Handler != http.Handler(s) || x.r.ProtoMajor != 1 || x.r.ProtoMinor != 1 {
+		return false
+	}
+	conn, _, err := http.NewResponseController(x.ResponseWriter).Hijack()
+	if err != nil {
+		return false
+	}
+	header := streamHead(x.Header())
+	out := &connSender{conn: conn, timeout: s.cfg.WriteTimeout}
+	rd.out, rd.ctx = out, context.Background()
+	x.taken = true
+	// Nothing of the request is kept but what the log says of it.
+	entry := &exchange{
+		method: x.method, id: x.id, began: x.began, route: x.route, params: x.params,
+		caller: auth.Principal{KeyID: x.caller.KeyID}, status: http.StatusOK,
+	}
+	go s.serveTaken(rd, out, entry, header, first)
+	return true
+}
+
+// streamHead returns the status line and the header of a stream.
+func streamHead(h http.Header) []byte {
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 200 OK\r\n")
+	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	h.Set("Transfer-Encoding", "chunked")
+	h.Set("Connection", "close")
+	_ = h.Write(&b) // a Buffer takes everything
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+func (s *Server) serveTaken(rd *reader, out *connSender, entry *exchange, header, first []byte) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.cfg.Log.Error().Str("request_id", entry.id).Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Msg("panic")
+		}
+		rd.close()
+		_ = out.conn.Close()
+		entry.written = out.written
+		s.logRequest(entry)
+	}()
+	if entry.cause = out.write(header); entry.cause != nil {
+		return
+	}
+	if entry.cause = out.send(first); entry.cause != nil {
+		return
+	}
+	header, first = nil, nil
+	go rd.listen(out.conn)
+	entry.cause = rd.serve()
+}
+
+// listen waits for the caller to hang up. What it sends is thrown away: there
+// is nothing to say in this direction.
+func (rd *reader) listen(conn net.Conn) {
+	var b [64]byte
+	for {
+		if _, err := conn.Read(b[:]); err != nil {
+			rd.gone.Store(true)
+			rd.sub.Close()
+			return
+		}
+	}
+}
