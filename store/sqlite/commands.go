@@ -129,7 +129,9 @@ func (s *Commands) list(ctx context.Context, filter rdev.CommandFilter, limit in
 	return list, nil
 }
 
-// Update implements rdev.Commands. change must not use the Store.
+// Update implements rdev.Commands. change must not use the Store. What an ended
+// record loses is overwritten in the file; the WAL beside it has it until its
+// next round.
 func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Command) error) (rdev.Command, error) {
 	var after rdev.Command
 	var refused error
@@ -151,6 +153,13 @@ func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 		}
 		if after, err = decodeRecord(body); err != nil {
 			return err
+		}
+		if after.State.Terminal() {
+			// The pages that the secrets took are overwritten, not only freed.
+			if _, err := tx.ExecContext(ctx, `PRAGMA secure_delete = on`); err != nil {
+				return err
+			}
+			defer func() { _, _ = tx.ExecContext(ctx, `PRAGMA secure_delete = fast`) }()
 		}
 		_, err = tx.ExecContext(ctx, updateCommand, string(after.State), micros(after.EndedAt), body, id)
 		return err

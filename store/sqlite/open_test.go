@@ -1,7 +1,9 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/rdev"
 	"github.com/orchard9/rdev/store/sqlite"
 	"github.com/orchard9/rdev/stream"
@@ -228,4 +231,36 @@ func TestEveryQueryHasADeadline(t *testing.T) {
 	for s.Broker().Publish(none, "s", batch(1, 1, 1)) != nil { // a busy machine may take longer, once or twice
 		is.NoErr(t.Context().Err())
 	}
+}
+
+func TestTheSecretsOfEndedCommandsAreGoneFromTheFile(t *testing.T) {
+	is := is.New(t)
+	const canary = "canary-4711"
+	path := file(t)
+	s := open(t, path, nil)
+	inFile := func() bool {
+		_, err := s.Writer().ExecContext(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`)
+		is.NoErr(err)
+		content, err := os.ReadFile(path)
+		is.NoErr(err)
+		return bytes.Contains(content, []byte(canary)) || bytes.Contains(content, []byte(base64.StdEncoding.EncodeToString([]byte(canary + " " + canary)))[:20])
+	}
+	for _, id := range []string{"cmd-1", "cmd-2"} {
+		_, _, err := s.Commands().Insert(t.Context(), rdev.Command{
+			ID: id, State: rdev.StateQueued, Spec: exec.Command{
+				Env:   map[string]string{"TOKEN": canary},
+				Stdin: bytes.Repeat([]byte(canary+" "), 10_000), // does not fit a page
+			},
+		})
+		is.NoErr(err)
+	}
+	is.True(inFile())
+	for _, id := range []string{"cmd-1", "cmd-2"} {
+		_, err := s.Commands().Update(t.Context(), id, func(c *rdev.Command) error {
+			c.State = rdev.StateFailed
+			return nil
+		})
+		is.NoErr(err)
+	}
+	is.True(!inFile())
 }
