@@ -114,6 +114,23 @@ func BenchmarkPostToComplete(b *testing.B) {
 	}
 }
 
+// BenchmarkPostToCompleteAlone is the part of the API in that: nothing runs, and
+// nothing is stored.
+func BenchmarkPostToCompleteAlone(b *testing.B) {
+	st := newStand(b, nil)
+	c := st.client(adminKey, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		cmd, err := c.RunShell(b.Context(), "web", client.Shell{Argv: []string{"echo", "hi"}}, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := c.Follow(b.Context(), "web", cmd.ID, 0, func([]client.Event) error { return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkForkExec(b *testing.B) {
 	for b.Loop() {
 		if _, err := exec.Command("echo", "hi").Output(); err != nil {

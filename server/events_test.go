@@ -155,8 +155,8 @@ func TestResume(t *testing.T) {
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, st.url+"/projects/web/events?stream_id="+row.stream+row.query, nil)
 			is.NoErr(err)
 			req.Header.Set("Authorization", "Bearer "+adminKey)
-			for _, id := range row.header {
-				req.Header["Last-Event-ID"] = append(req.Header["Last-Event-ID"], id)
+			if row.header != nil {
+				req.Header["Last-Event-ID"] = row.header
 			}
 			resp, err := st.http.Do(req)
 			is.NoErr(err)
@@ -226,6 +226,20 @@ func next(t *testing.T, d *sse.Decoder, name string) sse.Event {
 }
 
 func TestStream(t *testing.T) {
+	t.Run("OnAConnection", func(t *testing.T) { testStream(t, newStand) })
+	t.Run("OnAResponse", func(t *testing.T) {
+		testStream(t, func(t testing.TB, change func(*setup)) *stand {
+			return newStand(t, func(up *setup) {
+				wrapped(up)
+				if change != nil {
+					change(up)
+				}
+			})
+		})
+	})
+}
+
+func testStream(t *testing.T, newStand func(testing.TB, func(*setup)) *stand) {
 	t.Run("ConnectedComesBeforeAnythingIsThere", func(t *testing.T) {
 		is := is.New(t)
 		st := newStand(t, nil)

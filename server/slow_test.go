@@ -19,12 +19,18 @@ import (
 // TestReaderThatNeverReads: it is closed after the deadline, harms nobody
 // meanwhile, and can resume.
 func TestReaderThatNeverReads(t *testing.T) {
+	t.Run("OnAConnection", func(t *testing.T) { neverReads(t, func(*setup) {}) })
+	t.Run("OnAResponse", func(t *testing.T) { neverReads(t, wrapped) })
+}
+
+func neverReads(t *testing.T, change func(*setup)) {
 	is := is.New(t)
 	memory := stream.NewMemory(stream.MemoryConfig{StreamBytes: 64 << 20, TotalBytes: 64 << 20})
 	t.Cleanup(memory.Shutdown)
 	st := newStand(t, func(up *setup) {
 		up.broker = memory
 		up.config.WriteTimeout = 200 * time.Millisecond
+		change(up)
 	})
 	st.command("slow", rdev.StateRunning)
 
@@ -74,10 +80,15 @@ func TestReaderThatNeverReads(t *testing.T) {
 
 // TestHangUp: a reader that goes is noticed at once.
 func TestHangUp(t *testing.T) {
+	t.Run("OnAConnection", func(t *testing.T) { hangUp(t, func(*setup) {}) })
+	t.Run("OnAResponse", func(t *testing.T) { hangUp(t, wrapped) })
+}
+
+func hangUp(t *testing.T, change func(*setup)) {
 	is := is.New(t)
 	memory := stream.NewMemory(stream.MemoryConfig{})
 	t.Cleanup(memory.Shutdown)
-	st := newStand(t, func(up *setup) { up.broker = memory })
+	st := newStand(t, func(up *setup) { up.broker = memory; change(up) })
 	st.command("quiet", rdev.StateRunning)
 	resp, events := openStream(t, st, "quiet")
 	next(t, events, "connected")

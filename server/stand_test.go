@@ -50,6 +50,14 @@ type setup struct {
 	broker   stream.Broker
 	executor exec.Executor
 	policy   policy.Policy
+	// wrap is middleware around the Server, which then cannot take
+	// connections over.
+	wrap func(http.Handler) http.Handler
+}
+
+// wrapped is a setup with middleware that does nothing.
+func wrapped(up *setup) {
+	up.wrap = func(h http.Handler) http.Handler { return http.HandlerFunc(h.ServeHTTP) }
 }
 
 func newStand(t testing.TB, change func(*setup)) *stand {
@@ -93,6 +101,9 @@ func newStand(t testing.TB, change func(*setup)) *stand {
 	st.addr = listener.Addr().String()
 	st.url = "http://" + st.addr + strings.TrimSuffix(up.config.BasePath, "/")
 	hs := st.srv.NewHTTPServer("")
+	if up.wrap != nil {
+		hs.Handler = up.wrap(st.srv)
+	}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = hs.Serve(listener) }()
 	transport := &http.Transport{DisableCompression: true}
