@@ -78,6 +78,7 @@ func TestGitVectorsAreRefused(t *testing.T) {
 // TestGitOfAHostileRepository pins which programs that a repository configures
 // are run. The list at the end is the reason why the target is the boundary.
 func TestGitOfAHostileRepository(t *testing.T) {
+	base := newScratch(t)
 	potent := 0
 	attributes := func(s *scratch, line string) {
 		s.write(".gitattributes", line+"\n")
@@ -170,7 +171,7 @@ func TestGitOfAHostileRepository(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			is := is.New(t)
-			plain := newScratch(t)
+			plain := base.copy(t)
 			vector.prepare(plain)
 			plain.bitten() // preparing may have run it
 			plain.run(policy.Plan{Argv: []string{"sh", "-c", vector.command}})
@@ -180,7 +181,7 @@ func TestGitOfAHostileRepository(t *testing.T) {
 				t.Log("git alone does not run this one here")
 			}
 			for _, level := range []policy.Level{policy.Strict, policy.Restricted} {
-				s := newScratch(t)
+				s := base.copy(t)
 				vector.prepare(s)
 				s.bitten()
 				plan, err := policy.Policy{Level: level}.Plan(shellRequest(vector.command))

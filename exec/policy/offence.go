@@ -47,18 +47,25 @@ func firstOffence(command string, file *syntax.File) *Refusal {
 			found("shell.assignment", start, end, "a variable may not be set in the command; use env")
 		case *syntax.CmdSubst:
 			found("shell.substitution", start, start+opening(command[start:], "$(", "`"), "a command may not be substituted; use '…' if it is text")
+			return false // what is within begins further right
 		case *syntax.ProcSubst:
 			found("shell.substitution", start, start+2, "a process may not be substituted; quote it if it is text")
+			return false
 		case *syntax.ParamExp:
 			found("shell.expansion", start, end, "a variable is not expanded here; use '…' if it is text")
+			return false
 		case *syntax.ArithmExp:
 			found("shell.expansion", start, start+opening(command[start:], "$((", "$["), "arithmetic is not expanded here; use '…' if it is text")
+			return false
 		case *syntax.ExtGlob:
 			found("shell.glob", start, end, "a file name pattern is not expanded here; quote it if it is text")
+			return false
 		case *syntax.FuncDecl:
 			found("shell.compound", start, end, "a function may not be defined")
+			return false
 		case syntax.Command:
 			found("shell.compound", start, start+wordLength(command[start:]), "one simple command is wanted, without keywords and groups; quote it if it is text")
+			return false
 		default:
 			found("shell.syntax", start, end, "this is more than one simple command of plain words")
 		}

@@ -8,13 +8,15 @@
 //   - [Restricted], the default: any one simple command of literal words, run
 //     as argv. It keeps a value that somebody pasted into a command from
 //     becoming a second command. It does not contain a hostile key: env, find
-//     -exec, make or an interpreter run what they are told to. git and claude
-//     obey the same rules as in Strict, also when they are spelled as a shell
-//     command.
+//     -exec, make or an interpreter run what they are told to. A shell may run
+//     a script that is a file, but no text of the caller (sh -c). git and
+//     claude obey the same rules as in Strict, also when they are spelled as a
+//     shell command.
 //   - [Permissive]: a command line is given to `sh -c`, if Policy.AllowShell is
 //     set too; otherwise it is Restricted.
 //
-// In the first two levels no text of a caller ever reaches a shell: the command
+// The rules for programs are the same for an argv and for a command line. In the
+// first two levels rdev gives no text of a caller to a shell: the command
 // line is parsed as both bash and POSIX sh, everything in it that either would
 // act upon is refused with its column, and the words that are left are the
 // argv. A shell that would read it differently cannot matter, since none does.

@@ -21,7 +21,7 @@ type scratch struct {
 	canary string
 }
 
-func newScratch(t *testing.T) *scratch {
+func emptyScratch(t *testing.T) *scratch {
 	t.Helper()
 	root := t.TempDir()
 	s := &scratch{t: t, dir: filepath.Join(root, "repo"), home: filepath.Join(root, "home"), canary: filepath.Join(root, "canary")}
@@ -30,6 +30,22 @@ func newScratch(t *testing.T) *scratch {
 			t.Fatal(err)
 		}
 	}
+	return s
+}
+
+// copy returns a copy of the repository, which is much cheaper than a new one.
+func (s *scratch) copy(t *testing.T) *scratch {
+	t.Helper()
+	twin := emptyScratch(t)
+	if err := os.CopyFS(twin.dir, os.DirFS(s.dir)); err != nil {
+		t.Fatal(err)
+	}
+	return twin
+}
+
+func newScratch(t *testing.T) *scratch {
+	t.Helper()
+	s := emptyScratch(t)
 	s.git("init", "-q", "-b", "main")
 	s.git("config", "user.name", "A U Thor")
 	s.git("config", "user.email", "author@example.com")
@@ -41,6 +57,13 @@ func newScratch(t *testing.T) *scratch {
 	s.git("commit", "-q", "-am", "second")
 	s.git("tag", "v1.0")
 	s.git("branch", "feature")
+	hooks, err := filepath.Glob(filepath.Join(s.dir, ".git/hooks/*"))
+	for _, hook := range hooks { // samples
+		err = errors.Join(err, os.Remove(hook))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 

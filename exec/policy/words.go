@@ -18,9 +18,17 @@ func split(command string) (argv []string, columns []int, err error) {
 	if i := strings.IndexByte(command, '\r'); i >= 0 {
 		return nil, nil, refuseAt(command, "shell.control", i, i+1, "a carriage return cannot be given in a command line; use argv")
 	}
-	argv, columns, err = splitAs(command, syntax.LangBash)
+	short, err := shorten(command)
 	if err != nil {
 		return nil, nil, err
+	}
+	argv, columns, err = splitAs(short, syntax.LangBash)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(short) < len(command) {
+		// Cannot be: it was cut because something in it is never accepted.
+		return nil, nil, refuseAt(command, "shell.syntax", 0, len(command), "this is more than one simple command of plain words")
 	}
 	posix, _, err := splitAs(command, syntax.LangPOSIX)
 	if err != nil || !slices.Equal(argv, posix) {
@@ -137,6 +145,7 @@ func checkUnquoted(command string, chars []char) *Refusal {
 	refuse := func(c char, code, reason string) *Refusal {
 		return refuseAt(command, code, c.at, c.at+1, reason)
 	}
+	brace, assigned := braceAt(chars), assignmentAt(chars)
 	for i, c := range chars {
 		if c.quoted {
 			continue
@@ -144,9 +153,9 @@ func checkUnquoted(command string, chars []char) *Refusal {
 		switch {
 		case strings.IndexByte("*?[", c.b) >= 0:
 			return refuse(c, "shell.glob", "a file name pattern is not expanded here; quote it if it is text")
-		case c.b == '{' && isBrace(chars[i:]):
+		case i == brace:
 			return refuse(c, "shell.brace", "a brace expansion is not allowed; quote it if it is text")
-		case c.b == '~' && isTilde(chars[:i]):
+		case c.b == '~' && (i == 0 || assigned > 0 && i > assigned && !chars[i-1].quoted && (chars[i-1].b == '=' || chars[i-1].b == ':')):
 			return refuse(c, "shell.tilde", "a home folder is not expanded here; quote it if it is text")
 		case c.b < ' ' || c.b == 0x7f:
 			return refuse(c, "shell.control", "a control character outside quotes is not allowed")
@@ -155,45 +164,40 @@ func checkUnquoted(command string, chars []char) *Refusal {
 	return nil
 }
 
-// isBrace reports whether the brace that chars begin with may be expanded:
-// {a,b} and {1..3} are, {} and @{1} are not.
-func isBrace(chars []char) bool {
-	separated := false
+// braceAt returns the index of the brace that may be expanded, or -1: {a,b} and
+// {1..3} are, {} and @{1} are not. If any brace is, then the first one is.
+func braceAt(chars []char) int {
+	open, separated := -1, false
 	for i, c := range chars {
 		switch {
 		case c.quoted:
-		case c.b == ',', c.b == '.' && i > 0 && chars[i-1].b == '.' && !chars[i-1].quoted:
+		case c.b == '{' && open < 0:
+			open = i
+		case open >= 0 && (c.b == ',' || c.b == '.' && chars[i-1].b == '.' && !chars[i-1].quoted):
 			separated = true
-		case c.b == '}' && separated:
-			return true
+		case separated && c.b == '}':
+			return open
 		}
 	}
-	return false
+	return -1
 }
 
-// isTilde reports whether a tilde behind the chars would be expanded: at the
-// beginning of a word, and in one that looks like an assignment behind the =
-// and each colon, which bash expands in arguments too.
-func isTilde(before []char) bool {
-	if len(before) == 0 {
-		return true
-	}
-	last := before[len(before)-1]
-	if last.quoted || last.b != '=' && last.b != ':' {
-		return false
-	}
-	for i, c := range before {
+// assignmentAt returns the index of the = in a word that looks like an
+// assignment, or -1. bash expands tildes in those, behind the = and each colon,
+// where they are arguments too.
+func assignmentAt(chars []char) int {
+	for i, c := range chars {
 		switch {
 		case c.quoted:
-			return false
+			return -1
 		case c.b == '=':
-			return i > 0
-		case c.b == '_', 'a' <= c.b|0x20 && c.b|0x20 <= 'z', i > 0 && '0' <= c.b && c.b <= '9', c.b == '+':
+			return i
+		case c.b == '_', 'a' <= c.b|0x20 && c.b|0x20 <= 'z', i > 0 && '0' <= c.b && c.b <= '9', i > 0 && c.b == '+':
 		default:
-			return false
+			return -1
 		}
 	}
-	return false
+	return -1
 }
 
 func offset(p syntax.Pos) int { return int(p.Offset()) }
