@@ -98,36 +98,32 @@ func BenchmarkRealOutput(b *testing.B) {
 }
 
 // BenchmarkPostToComplete is the time from the POST to the complete event of
-// echo hi, over HTTP, a process and SQLite; BenchmarkForkExec is the bare
-// process for comparison.
+// echo hi, over HTTP, and which part of it the process and its supervisor, the
+// SQLite file and the API have. BenchmarkForkExec is the bare process.
 func BenchmarkPostToComplete(b *testing.B) {
-	st := newRealStand(b)
-	c := st.client(adminKey, nil)
-	for b.Loop() {
-		cmd, err := c.RunShell(b.Context(), "web", client.Shell{Argv: []string{"echo", "hi"}}, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := c.Follow(b.Context(), "web", cmd.ID, 0, func([]client.Event) error { return nil }); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkPostToCompleteAlone is the part of the API in that: nothing runs, and
-// nothing is stored.
-func BenchmarkPostToCompleteAlone(b *testing.B) {
-	st := newStand(b, nil)
-	c := st.client(adminKey, nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		cmd, err := c.RunShell(b.Context(), "web", client.Shell{Argv: []string{"echo", "hi"}}, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := c.Follow(b.Context(), "web", cmd.ID, 0, func([]client.Event) error { return nil }); err != nil {
-			b.Fatal(err)
-		}
+	for _, part := range []struct {
+		name   string
+		change func(*setup)
+	}{
+		{"All", func(up *setup) { realProcesses(b, up); realStore(b, up) }},
+		{"ProcessAlone", func(up *setup) { realProcesses(b, up) }},
+		{"StoreAlone", func(up *setup) { realStore(b, up) }},
+		{"APIAlone", nil},
+	} {
+		b.Run(part.name, func(b *testing.B) {
+			st := newStand(b, part.change)
+			c := st.client(adminKey, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				cmd, err := c.RunShell(b.Context(), "web", client.Shell{Argv: []string{"echo", "hi"}}, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := c.Follow(b.Context(), "web", cmd.ID, 0, func([]client.Event) error { return nil }); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -25,25 +25,30 @@ import (
 // newRealStand is a stand over real processes and a real SQLite file.
 func newRealStand(t testing.TB) *stand {
 	t.Helper()
-	dir := t.TempDir()
-	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "rdev.db"), nil)
+	return newStand(t, func(up *setup) { realProcesses(t, up); realStore(t, up) })
+}
+
+func realStore(t testing.TB, up *setup) {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "rdev.db"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close(context.Background()) })
+	up.commands, up.broker = store.Commands(), store.Broker()
+}
+
+func realProcesses(t testing.TB, up *setup) {
+	t.Helper()
 	executor, err := local.New(local.Config{
-		Dir: filepath.Join(dir, "state"), Targets: local.Folders(map[string]string{"web": t.TempDir()}),
+		Dir: t.TempDir(), Targets: local.Folders(map[string]string{"web": t.TempDir()}),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = executor.Close(context.Background()) })
-	return newStand(t, func(up *setup) {
-		up.commands = store.Commands()
-		up.broker = store.Broker()
-		up.executor = executor
-		up.policy = policy.Policy{Level: policy.Permissive, AllowShell: true}
-	})
+	up.executor = executor
+	up.policy = policy.Policy{Level: policy.Permissive, AllowShell: true}
 }
 
 // A recorder is a sink that checks what it is given.

@@ -73,7 +73,8 @@ func (r *readers) isDraining() bool {
 }
 
 // drain closes the subscriptions, which wakes their readers, and waits for
-// those.
+// those. A reader of a stream that has ended is let be: it reads the rest, the
+// terminal event above all, and leaves by itself.
 func (r *readers) drain(ctx context.Context) error {
 	r.mu.Lock()
 	r.draining = true
@@ -81,7 +82,9 @@ func (r *readers) drain(ctx context.Context) error {
 	subs := slices.Collect(maps.Keys(r.open))
 	r.mu.Unlock()
 	for _, sub := range subs {
-		sub.Close()
+		if !sub.Head().Closed {
+			sub.Close()
+		}
 	}
 	if none == nil {
 		return nil
@@ -90,6 +93,9 @@ func (r *readers) drain(ctx context.Context) error {
 	case <-none:
 		return nil
 	case <-ctx.Done():
+		for _, sub := range subs {
+			sub.Close()
+		}
 		return ctx.Err()
 	}
 }

@@ -60,10 +60,10 @@ func (s *Server) serveTaken(rd *reader, out *connSender, entry *exchange, header
 		if v := recover(); v != nil {
 			s.cfg.Log.Error().Str("request_id", entry.id).Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Msg("panic")
 		}
-		rd.close()
 		_ = out.conn.Close()
 		entry.written = out.written
 		s.logRequest(entry)
+		rd.close() // last, because Drain waits for it
 	}()
 	if entry.cause = out.write(header); entry.cause != nil {
 		return
