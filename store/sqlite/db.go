@@ -16,6 +16,8 @@ type db struct {
 	write   *sqlx.DB
 	read    *sqlx.DB
 	timeout time.Duration
+
+	checkpoints *checkpointer
 }
 
 func writerDSN(path string) string {
@@ -26,8 +28,7 @@ func writerDSN(path string) string {
 		"_synchronous":  {"normal"},
 		"_foreign_keys": {"1"},
 		"_pragma": {
-			// A checkpoint syncs, and the writer waits for it: 32 MiB apart.
-			"wal_autocheckpoint(8192)",
+			"wal_autocheckpoint(" + inlinePages + ")",
 			"journal_size_limit(67108864)",
 			// The secrets of ended commands are overwritten where that is free.
 			"secure_delete(fast)",
@@ -74,7 +75,9 @@ func (d *db) change(ctx context.Context, f func(context.Context, *sqlx.Tx) error
 }
 
 func (d *db) close() error {
-	return errors.Join(d.read.Close(), d.write.Close())
+	// The last to go does a whole checkpoint and removes the WAL, which a
+	// connection that may only read cannot.
+	return errors.Join(d.read.Close(), d.checkpoints.close(), d.write.Close())
 }
 
 // contextual returns err, and that ctx has ended if it has: the driver has

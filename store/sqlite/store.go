@@ -148,7 +148,11 @@ func connect(ctx context.Context, path string, options Options) (*db, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	return &db{write: write, read: read, timeout: options.Timeout}, nil
+	checkpoints, err := newCheckpointer(ctx, path, options.OnError)
+	if err != nil {
+		return nil, errors.Join(err, read.Close(), write.Close())
+	}
+	return &db{write: write, read: read, timeout: options.Timeout, checkpoints: checkpoints}, nil
 }
 
 func openPool(ctx context.Context, dsn string, connections int) (*sqlx.DB, error) {

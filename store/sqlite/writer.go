@@ -18,6 +18,9 @@ const (
 	groupBytes    = 1 << 20
 )
 
+// commitBytes is what a transaction writes beside the chunks: some pages.
+const commitBytes = 16 << 10
+
 // maxKnown bounds how many open streams the writer knows by heart.
 const maxKnown = 4096
 
@@ -177,6 +180,7 @@ func (w *writer) commit(group []*request) error {
 	}
 	w.remember(touched)
 	w.account(added)
+	w.db.checkpoints.wrote(added + commitBytes)
 	return nil
 }
 
