@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -40,6 +41,7 @@ func TestScript(t *testing.T) {
 			"until":  scriptUntil,
 			"signal": scriptSignal,
 			"setenv": scriptSetenv,
+			"gone":   scriptGone,
 		},
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
@@ -137,6 +139,20 @@ func scriptSetenv(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: setenv name, after a command that has printed a word")
 	}
 	ts.Setenv(args[0], words[0])
+}
+
+// gone FILE: the process whose id is in the file has ended, or soon does. One
+// that nobody has collected yet has ended, too.
+func scriptGone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: gone file")
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[0])))
+	ts.Check(err)
+	wait(ts, "the process is gone", func() bool {
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || strings.Contains(string(status), "State:\tZ")
+	})
 }
 
 func wait(ts *testscript.TestScript, what string, done func() bool) {
