@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -113,7 +114,20 @@ func (c Command) Validate() error {
 	if err := c.validateEnv(); err != nil {
 		return err
 	}
-	return checkText("dir", c.Dir)
+	return c.validateDir()
+}
+
+// validateDir finds the ways out of the workspace that the name itself shows;
+// links are the target's to see.
+func (c Command) validateDir() error {
+	if err := checkText("dir", c.Dir); err != nil {
+		return err
+	}
+	dir := path.Clean(c.Dir)
+	if path.IsAbs(dir) || dir == ".." || strings.HasPrefix(dir, "../") {
+		return fieldErrorf("dir", "is not within the workspace")
+	}
+	return nil
 }
 
 func (c Command) validateEnv() error {

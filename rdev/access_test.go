@@ -111,6 +111,8 @@ func TestRefusedRequestsLeaveNothing(t *testing.T) {
 		{"long timeout", func(r *rdev.Request) { r.Timeout = 2 * time.Hour }, rdev.ErrInvalidArgument, rdev.CodeInvalidArgument},
 		{"negative timeout", func(r *rdev.Request) { r.Timeout = -1 }, rdev.ErrInvalidArgument, rdev.CodeInvalidArgument},
 		{"spaces in the idempotency key", func(r *rdev.Request) { r.IdempotencyKey = "a b" }, rdev.ErrInvalidArgument, rdev.CodeInvalidArgument},
+		{"folder outside the project", func(r *rdev.Request) { r.Dir = "a/../../b" }, exec.ErrInvalidCommand, rdev.CodeInvalidArgument},
+		{"folder from the root", func(r *rdev.Request) { r.Dir = "/etc" }, exec.ErrInvalidCommand, rdev.CodeInvalidArgument},
 		{"name in the environment", func(r *rdev.Request) { r.Env = map[string]string{"A=B": "c"} }, exec.ErrInvalidCommand, rdev.CodeInvalidArgument},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -229,4 +231,21 @@ func TestListPages(t *testing.T) {
 	is.Equal(len(seen), len(ids))
 	_, err := s.List(t.Context(), auth.Admin(), rdev.ListOptions{Project: "app", Limit: rdev.MaxPage + 1})
 	is.True(errors.Is(err, rdev.ErrInvalidArgument))
+}
+
+func TestAShellKeyCannotSpellAnotherType(t *testing.T) {
+	is := is.New(t)
+	s := newParts(t).open(t)
+	shellOnly := auth.Principal{KeyID: "k", Scopes: []auth.Scope{auth.ScopeCommandsShell}, Projects: []auth.Pattern{"app"}}
+	for _, argv := range [][]string{{"git", "status"}, {"claude", "-p", "hello"}} {
+		_, _, err := s.Run(t.Context(), shellOnly, shell(argv...))
+		is.True(errors.Is(err, rdev.ErrForbidden)) // it needs that type's scope
+	}
+	req := rdev.Request{Project: "app", Request: policy.Request{
+		Git: &policy.Git{Args: []string{"status"}}, Env: map[string]string{"GIT_SSH_COMMAND": "evil"},
+	}}
+	_, _, err := s.Run(t.Context(), auth.Admin(), req)
+	is.True(errors.Is(err, policy.ErrRefused)) // nor does the environment open git
+	cmd := run(t, s, rdev.Request{Project: "app", Request: policy.Request{Git: &policy.Git{Args: []string{"status", "--short"}}}})
+	is.Equal(cmd.Argv, []string{"git", "status", "--short"}) // the record says what was asked for
 }

@@ -15,6 +15,9 @@ func (s *Service) Cancel(ctx context.Context, caller auth.Principal, project, id
 	if _, err := s.allow(ctx, caller, project, auth.ScopeCommandsCancel); err != nil {
 		return Command{}, err
 	}
+	if err := s.settle(ctx, id); err != nil {
+		return Command{}, err
+	}
 	if _, err := s.command(ctx, project, id); err != nil {
 		return Command{}, err
 	}

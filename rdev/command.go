@@ -20,7 +20,8 @@ type Command struct {
 	ID      string
 	Project string
 	Type    policy.Type
-	// Argv is the program as it runs. A prompt is not in it.
+	// Argv is what was asked for: the program and its arguments, without
+	// those that the policy adds. A prompt is not in it; Spec has what runs.
 	Argv  []string
 	State State
 	// KeyID is the key that asked for it, "admin" for the admin key.

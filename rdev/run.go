@@ -26,7 +26,7 @@ var errCanceled = errors.New("rdev: the command was cancelled")
 // ErrIdempotencyConflict, ErrShuttingDown. What goes wrong later is the
 // command's outcome and no error of Run.
 func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (cmd Command, created bool, err error) {
-	if _, err := s.allow(ctx, caller, req.Project, req.scope()); err != nil {
+	if _, err := s.allow(ctx, caller, req.Project, scopeOf(req.Type())); err != nil {
 		return Command{}, false, err
 	}
 	cmd, err = s.plan(caller, req)
@@ -85,19 +85,17 @@ func (s *Service) plan(caller auth.Principal, req Request) (Command, error) {
 	if err != nil {
 		return Command{}, err
 	}
-	env := make(map[string]string, len(req.Env)+len(plan.Env))
-	for name, value := range req.Env {
-		env[name] = value
-	}
-	for name, value := range plan.Env { // the policy's have the last word
-		env[name] = value
+	// A shell request may spell a command of another type, which needs that
+	// type's scope too.
+	if scope := scopeOf(plan.Type); !caller.Can(scope) {
+		return Command{}, missing(scope)
 	}
 	now := s.now()
 	cmd := Command{
 		ID:             NewCommandID(now),
 		Project:        req.Project,
-		Type:           req.Type(),
-		Argv:           plan.Argv,
+		Type:           plan.Type,
+		Argv:           plan.Asked,
 		State:          StateQueued,
 		KeyID:          caller.KeyID,
 		CreatedAt:      now,
@@ -113,7 +111,7 @@ func (s *Service) plan(caller auth.Principal, req Request) (Command, error) {
 		ID:        cmd.ID,
 		Target:    exec.Target{Name: req.Project},
 		Argv:      plan.Argv,
-		Env:       env,
+		Env:       plan.Env,
 		Dir:       req.Dir,
 		Stdin:     plan.Stdin,
 		Timeout:   timeout,

@@ -95,7 +95,11 @@ func describe(err error) (apiError, int) {
 	case errors.As(err, &argument):
 		e = apiError{rdev.CodeInvalidArgument, argument.Error(), fieldDetails{argument.Field, argument.Problem}}
 	case errors.As(err, &field):
-		e = apiError{rdev.CodeInvalidArgument, field.Field + " " + field.Problem, fieldDetails{field.Field, field.Problem}}
+		name := field.Field
+		if name == "dir" { // as the API calls it
+			name = "cwd"
+		}
+		e = apiError{rdev.CodeInvalidArgument, name + " " + field.Problem, fieldDetails{name, field.Problem}}
 	case errors.As(err, &refusal):
 		e = apiError{rdev.CodeCommandRejected, strings.TrimPrefix(refusal.Error(), "policy: "),
 			refusalDetails{refusal.Code, refusal.Field, refusal.Token, refusal.Column, refusal.Reason}}

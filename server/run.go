@@ -18,6 +18,7 @@ type claudeBody struct {
 
 type shellBody struct {
 	policy.Shell
+	Env map[string]string `json:"env"`
 	place
 }
 
@@ -45,7 +46,7 @@ func (s *Server) runShell(x *exchange) error {
 	if err := x.decode(&body); err != nil {
 		return err
 	}
-	return s.run(x, policy.Request{Shell: &body.Shell}, body.place)
+	return s.run(x, policy.Request{Shell: &body.Shell, Env: body.Env}, body.place)
 }
 
 func (s *Server) runGit(x *exchange) error {

@@ -7,20 +7,25 @@ import (
 	"strings"
 )
 
-// CheckEnv checks variables that a caller wants to add to the environment of a
-// planned command of type t (Plan.Type). The variables of a Shell request were
-// checked when it was planned; those that a program accepts beside a request
-// are checked here. The variables of the Plan win over all of them.
+// addEnv adds the variables of the request to a plan, whose own win over them.
+func (p Policy) addEnv(plan Plan, env map[string]string) (Plan, error) {
+	if err := p.checkEnv(plan.Type, env); err != nil || len(env) == 0 {
+		return plan, err
+	}
+	all := maps.Clone(env)
+	maps.Copy(all, plan.Env)
+	plan.Env = all
+	return plan, nil
+}
+
+// checkEnv checks the variables of a request, whose plan is of type t.
 //
 // git and claude can be told by their environment to run programs, and level
 // Strict is about what runs; so there only variables are allowed that change
 // how things look: LANG, LC_*, TZ, TERM, COLUMNS, LINES, CI, those about
 // colours, and for git names, addresses and dates (GIT_AUTHOR_NAME and so on).
 // Elsewhere every variable is allowed.
-func (p Policy) CheckEnv(t Type, env map[string]string) error {
-	if err := validateEnv(env); err != nil {
-		return err
-	}
+func (p Policy) checkEnv(t Type, env map[string]string) error {
 	if p.Level == Permissive && p.AllowShell && t == TypeShell {
 		return nil
 	}

@@ -22,10 +22,11 @@ func (p Policy) planGit(list argList, program string) (Plan, error) {
 	if at == len(list.args) {
 		return Plan{}, fieldErrorf(list.field, "holds no git subcommand")
 	}
+	asked := append([]string{program}, list.args...)
 	argv := append([]string{program, "--no-pager"}, gitConfig(p.Level)...)
 	name := list.args[at]
 	if name == "--version" && at == len(list.args)-1 {
-		return Plan{Type: TypeGit, Argv: append(argv, "version"), Env: gitEnv(p.Level)}, nil
+		return Plan{Type: TypeGit, Argv: append(argv, "version"), Asked: asked, Env: gitEnv(p.Level)}, nil
 	}
 	if strings.HasPrefix(name, "-") {
 		return Plan{}, list.refuse(at, "git.option", "only --version and --no-pager may stand before the subcommand")
@@ -47,7 +48,7 @@ func (p Policy) planGit(list argList, program string) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	return Plan{Type: TypeGit, Argv: append(argv, rest...), Env: gitEnv(p.Level)}, nil
+	return Plan{Type: TypeGit, Argv: append(argv, rest...), Asked: asked, Env: gitEnv(p.Level)}, nil
 }
 
 // check holds the arguments from at on against the table's entry.

@@ -42,6 +42,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 )
 
 // Level says how much a request may do.
@@ -87,8 +88,12 @@ type Plan struct {
 	// Type is the type whose rules were applied. It differs from the
 	// request's if a shell request spells git or claude, so that a caller can
 	// ask for that type's permission too.
-	Type  Type
-	Argv  []string
+	Type Type
+	Argv []string
+	// Asked is what the caller asked for, for people to read: the program and
+	// its arguments without those that the policy adds to every command of
+	// the type. A prompt is not in it.
+	Asked []string
 	Env   map[string]string
 	Stdin []byte
 	// Shell says that Argv gives text of the caller to a shell.
@@ -113,6 +118,20 @@ func (p Policy) Plan(r Request) (Plan, error) {
 			Reason: fmt.Sprintf("the policy has the unknown level %q, which allows nothing", p.Level),
 		}
 	}
+	plan, err := p.plan(r)
+	if err != nil {
+		return Plan{}, err
+	}
+	if plan.Asked == nil {
+		plan.Asked = slices.Clone(plan.Argv)
+	}
+	if plan, err = p.addEnv(plan, r.Env); err != nil {
+		return Plan{}, err
+	}
+	return plan, nil
+}
+
+func (p Policy) plan(r Request) (Plan, error) {
 	switch r.Type() {
 	case TypeClaude:
 		return p.planClaude(*r.Claude)

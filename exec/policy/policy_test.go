@@ -38,9 +38,9 @@ func TestInvalidRequestNamesTheField(t *testing.T) {
 		"InvalidArgv":     {"argv[0]", argvRequest("\xfe")},
 		"LongArgv":        {"argv", argvRequest("ls", strings.Repeat("x", exec.MaxArgBytes))},
 		"ManyArgs":        {"argv", argvRequest(make([]string, exec.MaxArgs+1)...)},
-		"EnvName":         {"env", policy.Request{Shell: &policy.Shell{Command: "ls", Env: map[string]string{"A=B": ""}}}},
-		"EnvNUL":          {"env", policy.Request{Shell: &policy.Shell{Command: "ls", Env: map[string]string{"A\x00": ""}}}},
-		"EnvValue":        {"env.A", policy.Request{Shell: &policy.Shell{Command: "ls", Env: map[string]string{"A": "\x00"}}}},
+		"EnvName":         {"env", policy.Request{Shell: &policy.Shell{Command: "ls"}, Env: map[string]string{"A=B": ""}}},
+		"EnvNUL":          {"env", policy.Request{Shell: &policy.Shell{Command: "ls"}, Env: map[string]string{"A\x00": ""}}},
+		"EnvValue":        {"env.A", policy.Request{Shell: &policy.Shell{Command: "ls"}, Env: map[string]string{"A": "\x00"}}},
 		"NoArgs":          {"args", gitRequest()},
 		"OnlyNoPager":     {"args", gitRequest("--no-pager")},
 		"NULInArgs":       {"args[1]", gitRequest("log", "\x00")},
@@ -115,12 +115,12 @@ func TestLevels(t *testing.T) {
 	})
 	t.Run("PlanSharesNothing", func(t *testing.T) {
 		is := is.New(t)
-		r := policy.Request{Shell: &policy.Shell{Argv: []string{"echo", "a"}, Env: map[string]string{"A": "1"}}}
+		r := policy.Request{Shell: &policy.Shell{Argv: []string{"echo", "a"}}, Env: map[string]string{"A": "1"}}
 		plan, err := policy.Policy{}.Plan(r)
 		is.NoErr(err)
 		plan.Argv[1], plan.Env["A"] = "b", "2"
 		is.Equal(r.Shell.Argv[1], "a")
-		is.Equal(r.Shell.Env["A"], "1")
+		is.Equal(r.Env["A"], "1")
 	})
 }
 
@@ -139,7 +139,7 @@ func TestTypes(t *testing.T) {
 
 func TestEnv(t *testing.T) {
 	plan := func(p policy.Policy, command string, env map[string]string) (policy.Plan, error) {
-		return p.Plan(policy.Request{Shell: &policy.Shell{Command: command, Env: env}})
+		return p.Plan(policy.Request{Shell: &policy.Shell{Command: command}, Env: env})
 	}
 	strict := policy.Policy{Level: policy.Strict, Programs: []string{"ls"}}
 	t.Run("GitKeepsItsOwn", func(t *testing.T) {
@@ -178,12 +178,13 @@ func TestEnv(t *testing.T) {
 		_, err = plan(policy.Policy{}, "claude -p hi", map[string]string{"LC_TIME": "C"})
 		is.NoErr(err)
 	})
-	t.Run("CheckEnvIsForRequestsOfAllTypes", func(t *testing.T) {
+	t.Run("RequestsOfAllTypes", func(t *testing.T) {
 		is := is.New(t)
-		is.NoErr(policy.Policy{}.CheckEnv(policy.TypeGit, nil))
-		is.True(errors.Is(policy.Policy{}.CheckEnv(policy.TypeGit, map[string]string{"GIT_SSH": "x"}), policy.ErrRefused))
-		is.True(errors.Is(policy.Policy{Level: policy.Permissive, AllowShell: true}.CheckEnv(policy.TypeGit, map[string]string{"GIT_SSH": "x"}), policy.ErrRefused))
-		is.True(errors.Is(policy.Policy{}.CheckEnv(policy.TypeShell, map[string]string{"A": "\x00"}), exec.ErrInvalidCommand))
+		git := policy.Request{Git: &policy.Git{Args: []string{"status"}}, Env: map[string]string{"GIT_SSH": "x"}}
+		for _, p := range []policy.Policy{{}, {Level: policy.Permissive, AllowShell: true}} {
+			_, err := p.Plan(git)
+			is.True(errors.Is(err, policy.ErrRefused))
+		}
 	})
 }
 

@@ -48,9 +48,6 @@ type Shell struct {
 	Command string `json:"command,omitempty"`
 	// Argv is a program with its arguments, run as they stand.
 	Argv []string `json:"argv,omitempty"`
-	// Env is added to the environment of the program, as far as the policy
-	// lets it be.
-	Env map[string]string `json:"env,omitempty"`
 }
 
 // Git runs git with the arguments, the subcommand first.
@@ -58,11 +55,15 @@ type Git struct {
 	Args []string `json:"args"`
 }
 
-// A Request is what a caller asks for. Exactly one field is set.
+// A Request is what a caller asks for. Exactly one of Claude, Shell and Git is
+// set.
 type Request struct {
 	Claude *Claude `json:"claude,omitempty"`
 	Shell  *Shell  `json:"shell,omitempty"`
 	Git    *Git    `json:"git,omitempty"`
+	// Env is added to the environment of the program, as far as the policy
+	// lets it be.
+	Env map[string]string `json:"env,omitempty"`
 }
 
 // Type returns the type of the field that is set, or "" if there is none.
@@ -89,6 +90,9 @@ func (r Request) validate() error {
 	if set != 1 {
 		return fieldErrorf("request", "has %d of claude, shell and git, exactly one is wanted", set)
 	}
+	if err := validateEnv(r.Env); err != nil {
+		return err
+	}
 	switch r.Type() {
 	case TypeClaude:
 		return r.Claude.validate()
@@ -103,9 +107,6 @@ func (r Request) validate() error {
 }
 
 func (s *Shell) validate() error {
-	if err := validateEnv(s.Env); err != nil {
-		return err
-	}
 	switch {
 	case s.Command != "" && s.Argv != nil:
 		return fieldErrorf("command", "is set and argv is too, exactly one is wanted")

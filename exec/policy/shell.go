@@ -1,14 +1,11 @@
 package policy
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // planShell plans a program with its arguments, given as a list or as a line.
 func (p Policy) planShell(s Shell) (Plan, error) {
 	if p.Level == Permissive && p.AllowShell {
-		plan := Plan{Type: TypeShell, Argv: slices.Clone(s.Argv), Env: maps.Clone(s.Env)}
+		plan := Plan{Type: TypeShell, Argv: slices.Clone(s.Argv)}
 		if s.Argv == nil {
 			plan.Argv, plan.Shell = []string{"sh", "-c", s.Command}, true
 		}
@@ -28,21 +25,7 @@ func (p Policy) planShell(s Shell) (Plan, error) {
 			return Plan{}, err
 		}
 	}
-	plan, err := p.planProgram(list)
-	if err != nil {
-		return Plan{}, err
-	}
-	if err := p.CheckEnv(plan.Type, s.Env); err != nil {
-		return Plan{}, err
-	}
-	env := maps.Clone(s.Env)
-	if env == nil {
-		env = plan.Env
-	} else {
-		maps.Copy(env, plan.Env)
-	}
-	plan.Env = env
-	return plan, nil
+	return p.planProgram(list)
 }
 
 // planProgram plans an argv in the levels that use no shell.
