@@ -160,6 +160,10 @@
 //	GET /healthz   no key  the process answers
 //	GET /readyz    no key  503 while requests should go elsewhere
 //
+// # Description
+//
+//	GET /openapi.yaml  no key  this API as OpenAPI 3.1, in YAML
+//
 // # Browsers
 //
 // Pages of other origins are refused unless Config.AllowedOrigins has theirs;

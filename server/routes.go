@@ -57,6 +57,7 @@ func routes() []route {
 
 		{http.MethodGet, "/healthz", "", bodyNone, (*Server).healthz},
 		{http.MethodGet, "/readyz", "", bodyNone, (*Server).readyz},
+		{http.MethodGet, "/openapi.yaml", "", bodyNone, (*Server).describeAPI},
 	}
 }
 
