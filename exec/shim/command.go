@@ -20,8 +20,9 @@ type command struct {
 	engine *Engine
 	id     string
 	digest string
-	folder string // its state
-	dir    string // its working folder
+	folder string   // its state
+	dir    string   // its working folder
+	env    []string // what its own variables are added to; of one that was started
 	log    *outputLog
 
 	records *recordFile // from the start to the end
@@ -96,7 +97,7 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 		return nil, err
 	}
 	c.records = records
-	env := environ(c.engine.options.Env, cmd.Env, c.dir, c.id, cookie(c.engine.instance, c.id))
+	env := environ(c.env, cmd.Env, c.dir, c.id, cookie(c.engine.instance, c.id))
 	path, err := lookProgram(cmd.Argv[0], c.dir, env)
 	if err != nil {
 		return nil, err
@@ -120,11 +121,16 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	birth := c.engine.orphans.expect()
 	p, err := startProcess(path, cmd, c.dir, env, c.engine.null)
 	if err != nil {
+		birth.failed()
 		return nil, err
 	}
+	birth.born(p.pid)
+	raiseOOMScore(p.pid, c.engine.options.OOMScore)
 	p.tree = newTree(c.engine.pids, p.pid, p.forked, cookie(c.engine.instance, c.id))
+	p.tree.birth = birth
 	// Not fsynced: if the machine goes down, so does the process.
 	_ = c.records.append(record{Process: &processRecord{PID: p.pid, StartTime: startTime(p.pid)}})
 	return p, nil
@@ -162,6 +168,7 @@ func (c *command) supervise(p *process, cmd exec.Command) {
 	awaitFor(drained, killWait)
 	p.closePipes()
 	result, err := p.reap()
+	p.tree.birth.over()
 	others.Wait()
 
 	if err != nil {

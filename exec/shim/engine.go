@@ -31,6 +31,7 @@ type Engine struct {
 	lock           *os.File
 	null           *os.File // what commands without Stdin read
 	pids           pidSource
+	orphans        *orphanage // nil unless Options.Subreaper
 	spares         *spares
 	pipeBuffers    *bufferPool[pipeBuffer]
 	segmentBuffers *bufferPool[readBuffer]
@@ -41,6 +42,7 @@ type Engine struct {
 
 	mu         sync.Mutex
 	closed     bool
+	draining   bool
 	commands   map[string]*command
 	ended      int
 	endedBytes int64
@@ -91,6 +93,7 @@ func open(dir string, options Options) (_ *Engine, err error) {
 		lock:           lock,
 		null:           null,
 		pids:           newPIDSource(),
+		orphans:        newOrphanage(options.Subreaper),
 		pipeBuffers:    newBufferPool(func() *pipeBuffer { return new(pipeBuffer) }),
 		segmentBuffers: newBufferPool(newReadBuffer),
 		closing:        make(chan struct{}),
@@ -106,6 +109,9 @@ func open(dir string, options Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	e.wg.Go(e.sweepEnded)
+	if e.orphans != nil {
+		e.wg.Go(func() { e.orphans.reap(e.closing) })
+	}
 	e.wg.Go(func() { e.spares.keep(e.closing) })
 	return e, nil
 }
@@ -124,10 +130,10 @@ func (e *Engine) Execute(ctx context.Context, workspace string, cmd exec.Command
 	if err := cmd.Validate(); err != nil {
 		return exec.Result{}, err
 	}
-	if cmd.Target.Instance != "" && cmd.Target.Instance != e.instance {
-		return exec.Result{}, fmt.Errorf("exec/shim: execute %s: %w: its state folder is gone", cmd.ID, exec.ErrLost)
+	if err := e.checkInstance(cmd); err != nil {
+		return exec.Result{}, err
 	}
-	c, err := e.attach(ctx, workspace, cmd.WithDefaults())
+	c, err := e.attach(ctx, workspace, cmd.WithDefaults(), e.options.Env)
 	if err != nil {
 		return exec.Result{}, err
 	}
@@ -135,8 +141,16 @@ func (e *Engine) Execute(ctx context.Context, workspace string, cmd exec.Command
 	return c.follow(ctx, cmd.After, sink)
 }
 
-// attach returns the command with the ID, which it starts if it is unknown.
-func (e *Engine) attach(ctx context.Context, workspace string, cmd exec.Command) (*command, error) {
+func (e *Engine) checkInstance(cmd exec.Command) error {
+	if cmd.Target.Instance != "" && cmd.Target.Instance != e.instance {
+		return fmt.Errorf("exec/shim: execute %s: %w: its state folder is gone", cmd.ID, exec.ErrLost)
+	}
+	return nil
+}
+
+// attach returns the command with the ID, which it starts in the environment
+// env if it is unknown.
+func (e *Engine) attach(ctx context.Context, workspace string, cmd exec.Command, env []string) (*command, error) {
 	digest := cmd.Digest()
 	if c, err := e.find(cmd, digest); c != nil || err != nil {
 		return c, err
@@ -150,6 +164,7 @@ func (e *Engine) attach(ctx context.Context, workspace string, cmd exec.Command)
 		return nil, err
 	}
 	c := newCommand(e, cmd, digest, dir)
+	c.env = env
 	if other, err := e.claim(c, cmd); other != nil || err != nil {
 		return other, err
 	}
@@ -186,7 +201,7 @@ func (e *Engine) claim(c *command, cmd exec.Command) (*command, error) {
 	if other, err := e.findLocked(cmd, c.digest); other != nil || err != nil {
 		return other, err
 	}
-	if e.closed {
+	if e.closed || e.draining {
 		return nil, fmt.Errorf("exec/shim: execute %s: %w: %w", cmd.ID, exec.ErrNotStarted, ErrClosed)
 	}
 	c.followers = 1

@@ -156,6 +156,47 @@ func (c *cursor) fill() (bool, error) {
 	return true, nil
 }
 
+// frames returns whole frames as they stand in the log, the first of which
+// holds line next, or nil if it is not there yet. They are about as long as
+// limit, and at most maxPayload, and valid until the next call.
+func (c *cursor) frames(limit int) ([]byte, error) {
+	begin, end := -1, 0
+	for begin < 0 || end-begin < limit {
+		// To read more would overwrite what is to be returned.
+		ok, err := c.advance(begin < 0)
+		if err != nil && begin < 0 {
+			return nil, fmt.Errorf("exec/shim: read log %s at line %d: %w", c.log.dir, c.next, err)
+		}
+		if err != nil || !ok {
+			break // the next call meets the error again
+		}
+		size := frameHead + len(c.frame.body) + frameTail
+		if begin >= 0 && c.start-begin > maxPayload {
+			c.start -= size
+			c.frame = frame{}
+			break
+		}
+		if begin < 0 {
+			begin = c.start - size
+		}
+		end = c.start
+		c.next = c.frame.next + uint64(c.frame.left)
+		c.frame = frame{}
+	}
+	if begin < 0 {
+		c.release()
+		return nil, nil
+	}
+	return c.buf.data[begin:end], nil
+}
+
+// park gives the buffer back though not all in it has been decoded: that is
+// read again.
+func (c *cursor) park() {
+	c.pos -= int64(c.end - c.start)
+	c.release()
+}
+
 // release gives the buffer back while the cursor waits. All that was read has
 // been decoded then: followers read up to the end of a frame.
 func (c *cursor) release() {

@@ -21,6 +21,7 @@ type tree struct {
 	cookie []byte
 	forked time.Time
 	family map[int]uint64 // process id to start time
+	birth  *birth         // nil unless this process is a subreaper
 }
 
 // newTree returns the tree of a main process that was forked after the time
@@ -81,8 +82,8 @@ func (t *tree) kill() (survivors []int) {
 // ours, whose id is in the window.
 //
 // In a process that is a child subreaper, orphans of the tree become its own
-// children whatever they did to their session and environment: children of
-// this process that lead no command belong here.
+// children whatever they did to their session and environment. birth tells
+// which of them can only be of this tree.
 func (t *tree) members(window pidWindow) []int {
 	var found, unsure []int
 	for _, pid := range window.list() {
@@ -142,13 +143,21 @@ func (t *tree) look(pid int) verdict {
 		// Gone, or another user's: that one could not be killed either.
 		return stranger
 	case len(env) == 0:
-		if s, err := readStat(pid); err != nil || s.dead() || s.flags&kernelThread != 0 {
+		s, err := readStat(pid)
+		switch {
+		case err != nil || s.dead() || s.flags&kernelThread != 0:
 			return stranger
+		case t.birth.owns(pid, s):
+			return memberOf
 		}
 		return undecided
 	case holdsVariable(env, t.cookie):
 		// Zombies have no environment, so this one lives.
 		return memberOf
+	case t.birth != nil:
+		if s, err := readStat(pid); err == nil && !s.dead() && t.birth.owns(pid, s) {
+			return memberOf
+		}
 	}
 	return stranger
 }

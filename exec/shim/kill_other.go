@@ -15,9 +15,12 @@ func newPIDSource() pidSource { return pidSource{} }
 
 // A tree is the processes of one command: here, without /proc, its process
 // group and nothing that has left it.
-type tree struct{ leader int }
+type tree struct {
+	leader int
+	birth  *birth
+}
 
-func newTree(_ pidSource, leader int, _ time.Time, _ string) *tree { return &tree{leader} }
+func newTree(_ pidSource, leader int, _ time.Time, _ string) *tree { return &tree{leader: leader} }
 
 func (t *tree) remember() {}
 

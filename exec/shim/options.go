@@ -26,6 +26,14 @@ type Options struct {
 	// is thrown away (Result.Truncated). Defaults to 16 MiB; negative means
 	// that the disk may be filled, though not begun on when it is full.
 	MinFree int64
+	// Subreaper says that this process is a child subreaper and exists to host
+	// this engine alone. The engine then reaps the orphans that come to it and
+	// counts them to the commands that they descend from. Linux only.
+	Subreaper bool
+	// OOMScore is added to the oom_score_adj of commands, so that the kernel,
+	// when it is short of memory, ends them before their supervisor. Linux
+	// only.
+	OOMScore int
 }
 
 func (o *Options) withDefaults() Options {

@@ -1,0 +1,16 @@
+package shim
+
+// Drain makes the engine start no more commands: Execute of an unknown ID is
+// exec.ErrNotStarted with ErrClosed. Those that run go on, and can be followed.
+func (e *Engine) Drain() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.draining = true
+}
+
+// Count returns how many commands run and how many ended ones are remembered.
+func (e *Engine) Count() (running, ended int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.commands) - e.ended, e.ended
+}

@@ -1,0 +1,202 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/orchard9/rdev/exec"
+)
+
+// feedBatch is about how many bytes of lines go into one packet.
+const feedBatch = 64 << 10
+
+// A feed is one client that follows one command: Execute as its server sees it.
+type feed struct {
+	peer    *peer
+	channel uint32
+
+	endOnce    sync.Once
+	ended      chan struct{} // the client wants the command to end
+	detachOnce sync.Once
+	detached   chan struct{} // the client wants no more of it
+
+	mu     sync.Mutex
+	credit int64         // bytes that the client takes
+	more   chan struct{} // has a token when credit came
+}
+
+func newFeed(p *peer, channel, window uint32) *feed {
+	return &feed{
+		peer:     p,
+		channel:  channel,
+		ended:    make(chan struct{}),
+		detached: make(chan struct{}),
+		credit:   int64(window),
+		more:     make(chan struct{}, 1),
+	}
+}
+
+func (f *feed) end()    { f.endOnce.Do(func() { close(f.ended) }) }
+func (f *feed) detach() { f.detachOnce.Do(func() { close(f.detached) }) }
+
+func (f *feed) grant(n uint32) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.credit += int64(n); f.credit > maxWindow {
+		return protocolErrorf("too much credit")
+	}
+	select {
+	case f.more <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// spend takes n bytes off the credit. The last packet may be more than is left.
+func (f *feed) spend(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.credit -= int64(n)
+}
+
+func (f *feed) hasCredit() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.credit > 0
+}
+
+// run executes the request and tells the client how that ended.
+func (f *feed) run(request executeRequest, env []string) {
+	c, err := f.attach(request, env)
+	if err != nil {
+		f.peer.release(f.channel)
+		f.tell(kindFailure, encodeFailure(err))
+		return
+	}
+	defer f.peer.server.engine.detach(c)
+	f.tell(kindAccepted, nil)
+	o, told := f.follow(c, request.cmd.After)
+	f.peer.release(f.channel) // before the client may use it again
+	switch {
+	case !told:
+	case o.err != nil:
+		f.tell(kindFailure, encodeFailure(o.err))
+	default:
+		f.tell(kindResult, encodeResult(o.result))
+	}
+}
+
+func (f *feed) tell(kind packetKind, payload []byte) {
+	select {
+	case <-f.detached:
+	default:
+		_ = f.peer.link.send(kind, f.channel, payload)
+	}
+}
+
+// attach returns the command of a request, as Engine.Execute does.
+func (f *feed) attach(request executeRequest, env []string) (*command, error) {
+	e, cmd := f.peer.server.engine, request.cmd
+	if err := cmd.Validate(); err != nil {
+		return nil, err
+	}
+	if err := e.checkInstance(cmd); err != nil {
+		return nil, err
+	}
+	cmd = cmd.WithDefaults()
+	if request.noStart {
+		c, err := e.find(cmd, cmd.Digest())
+		if c == nil && err == nil {
+			err = fmt.Errorf("exec/shim: execute %s: %w", cmd.ID, errUnknownCommand)
+		}
+		return c, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	select {
+	case <-f.ended:
+		cancel() // what is not known is not started any more
+	default:
+	}
+	return e.attach(ctx, request.workspace, cmd, env)
+}
+
+// follow sends the lines after the given one until the command has ended and
+// returns its outcome. It returns false when there is nobody to be told.
+func (f *feed) follow(c *command, after uint64) (outcome, bool) {
+	cur := &cursor{log: c.log, next: after + 1, buffers: c.engine.segmentBuffers}
+	defer cur.close()
+	ended := f.ended
+	for {
+		// The order matters: what is done has no lines that come later.
+		done := c.isDone()
+		wake, last := c.log.changed()
+		var frames []byte
+		var err error
+		isOpen := f.hasCredit()
+		if isOpen {
+			frames, err = cur.frames(feedBatch)
+			if err == nil && frames == nil && done && cur.next <= last {
+				err = fmt.Errorf("exec/shim: read log %s at line %d: %w", c.folder, cur.next, fs.ErrNotExist)
+			}
+		} else {
+			cur.park()
+			wake = nil
+			if cur.next <= last {
+				done = false
+			}
+		}
+		var pause <-chan time.Time
+		switch {
+		case isShortage(err):
+			wake, pause = nil, time.After(shortagePause)
+		case err != nil:
+			// A part of the output is gone, which no Result could say.
+			c.cancel()
+			<-c.done
+			return outcome{err: fmt.Errorf("%w: %w", exec.ErrLost, err)}, true
+		case frames != nil:
+			f.spend(len(frames))
+			if f.peer.link.send(kindLines, f.channel, frames) != nil {
+				return outcome{}, false
+			}
+			select {
+			case <-f.detached:
+				return outcome{}, false
+			case <-ended:
+				c.cancel()
+				ended = nil
+			default:
+			}
+			continue
+		case done:
+			return c.outcome, true
+		}
+		var over <-chan struct{}
+		if isOpen && pause == nil {
+			over = c.done
+		}
+		select {
+		case <-wake:
+		case <-over:
+		case <-f.more:
+		case <-pause:
+		case <-ended:
+			c.cancel()
+			ended = nil
+		case <-f.detached:
+			return outcome{}, false
+		case <-f.peer.link.gone:
+			return outcome{}, false
+		}
+	}
+}
+
+// isClosing reports an error that says that another engine may do better.
+func isClosing(err error) bool {
+	return errors.Is(err, ErrClosed) && errors.Is(err, exec.ErrNotStarted)
+}

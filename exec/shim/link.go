@@ -1,0 +1,188 @@
+package shim
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// defaultHeartbeat is how often each side says that it is there.
+	defaultHeartbeat = 10 * time.Second
+	// silentBeats is after how many of them without a word the peer counts as
+	// gone.
+	silentBeats = 3
+	// chunkSize is how much of a long request one packet carries, so that
+	// those of others come in between.
+	chunkSize = 64 << 10
+	// linkBuffer is what small packets are collected in.
+	linkBuffer = 16 << 10
+)
+
+// errSilent ends a connection from which nothing comes any more.
+var errSilent = errors.New("the peer is silent")
+
+// A link is one side of a connection. Its methods are safe for concurrent use,
+// except that one goroutine receives.
+type link struct {
+	conn   io.ReadWriteCloser
+	reader packetReader
+	heard  atomic.Int64 // when a packet came last, in time since born
+	born   time.Time
+
+	waiting atomic.Int32 // senders that will flush
+	mu      sync.Mutex
+	out     *bufio.Writer
+
+	once sync.Once
+	gone chan struct{} // closed when the link has failed
+	err  error         // why, after gone
+	work sync.WaitGroup
+}
+
+func newLink(conn io.ReadWriteCloser, alloc func(int) []byte) *link {
+	return &link{
+		conn:   conn,
+		reader: packetReader{r: bufio.NewReaderSize(conn, linkBuffer), alloc: alloc},
+		born:   time.Now(),
+		out:    bufio.NewWriterSize(conn, linkBuffer),
+		gone:   make(chan struct{}),
+	}
+}
+
+// fail ends the link. The first error is the one that counts.
+func (l *link) fail(err error) {
+	l.once.Do(func() {
+		l.err = err
+		close(l.gone)
+		_ = l.conn.Close()
+	})
+}
+
+func (l *link) isGone() bool {
+	select {
+	case <-l.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// send writes a packet. What several senders have to say at once goes out in
+// one write.
+func (l *link) send(kind packetKind, channel uint32, parts ...[]byte) error {
+	l.waiting.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	more := l.waiting.Add(-1) > 0
+	if l.isGone() {
+		return l.err
+	}
+	err := writePacket(l.out, kind, channel, parts...)
+	if err == nil && !more {
+		err = l.out.Flush()
+	}
+	if err != nil {
+		l.fail(fmt.Errorf("write: %w", err))
+	}
+	return err
+}
+
+// A long request goes out in several packets, each with a byte that says
+// whether it is the last one. Nothing happens at the peer before that came.
+const (
+	chunkMore = 0
+	chunkLast = 1
+)
+
+// sendLong sends a long request. It calls last before it writes what completes
+// the request.
+func (l *link) sendLong(kind packetKind, channel uint32, body []byte, last func()) error {
+	for len(body) > chunkSize {
+		if err := l.send(kind, channel, []byte{chunkMore}, body[:chunkSize]); err != nil {
+			return err
+		}
+		body = body[chunkSize:]
+	}
+	last()
+	return l.send(kind, channel, []byte{chunkLast}, body)
+}
+
+// chunks puts long requests together.
+type chunks map[uint32][]byte
+
+// add returns the request when it is complete.
+func (c chunks) add(p packet) (body []byte, complete bool, err error) {
+	if len(p.payload) == 0 || p.payload[0] > chunkLast {
+		return nil, false, protocolErrorf("a malformed part of a request")
+	}
+	part := p.payload[1:]
+	begun := c[p.channel]
+	switch {
+	case len(begun)+len(part) > maxRequest:
+		return nil, false, protocolErrorf("a request of more than %d bytes", maxRequest)
+	case p.payload[0] == chunkMore && begun == nil && len(c) >= maxChannels:
+		return nil, false, protocolErrorf("more than %d requests at once", maxChannels)
+	case p.payload[0] == chunkMore:
+		c[p.channel] = append(begun, part...)
+		return nil, false, nil
+	}
+	delete(c, p.channel)
+	return append(begun, part...), true, nil
+}
+
+// receive gives packets to handle until the link fails, and returns why.
+func (l *link) receive(handle func(packet) error) error {
+	for {
+		p, err := l.next()
+		if err == nil && p.kind != kindHeartbeat {
+			err = handle(p)
+		}
+		if err != nil {
+			l.fail(err)
+			return l.err
+		}
+	}
+}
+
+func (l *link) next() (packet, error) {
+	p, err := l.reader.next()
+	if err == nil {
+		l.heard.Store(int64(time.Since(l.born)))
+	}
+	return p, err
+}
+
+// keepAlive says every so often that this side is there, and ends the link
+// when nothing comes from the other one.
+func (l *link) keepAlive(every time.Duration) {
+	// Two goroutines: to say something may take for ever.
+	l.work.Go(func() {
+		l.eachTick(every, func() { _ = l.send(kindHeartbeat, 0) })
+	})
+	l.work.Go(func() {
+		l.eachTick(every/2, func() {
+			silence := time.Since(l.born) - time.Duration(l.heard.Load())
+			if silence > silentBeats*every {
+				l.fail(fmt.Errorf("%w for %v", errSilent, silence.Round(time.Millisecond)))
+			}
+		})
+	})
+}
+
+func (l *link) eachTick(every time.Duration, do func()) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-l.gone:
+			return
+		case <-ticker.C:
+			do()
+		}
+	}
+}
