@@ -70,12 +70,12 @@ func (s *Service) List(ctx context.Context, caller auth.Principal, opts ListOpti
 }
 
 // Subscribe returns a cursor over a command's events from after+1 on, and the
-// command. Needs streams:read. Close the subscription when done.
+// command as it was recorded at that time or at its start. Needs streams:read. Close the subscription when done.
 func (s *Service) Subscribe(ctx context.Context, caller auth.Principal, project, id string, after uint64) (*stream.Subscription, Command, error) {
 	if _, err := s.allow(ctx, caller, project, auth.ScopeStreamsRead); err != nil {
 		return nil, Command{}, err
 	}
-	cmd, err := s.command(ctx, project, id)
+	cmd, err := s.started(ctx, project, id)
 	if err != nil {
 		return nil, Command{}, err
 	}
@@ -137,6 +137,18 @@ func (s *Service) command(ctx context.Context, project, id string) (Command, err
 	return cmd, nil
 }
 
+// started is command without asking the store for what runs here: most readers
+// come just after the start.
+func (s *Service) started(ctx context.Context, project, id string) (Command, error) {
+	s.mu.Lock()
+	w := s.running[id]
+	s.mu.Unlock()
+	if w != nil && w.begun.Project == project {
+		return w.begun, nil
+	}
+	return s.command(ctx, project, id)
+}
+
 func pageSize(limit int) (int, error) {
 	switch {
 	case limit == 0:
@@ -170,7 +182,7 @@ func (s *Service) settleAll(ctx context.Context, project string) error {
 	s.mu.Lock()
 	var ids []string
 	for id, w := range s.running {
-		if w.project == project && w.ending.Load() {
+		if w.begun.Project == project && w.ending.Load() {
 			ids = append(ids, id)
 		}
 	}

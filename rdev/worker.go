@@ -32,8 +32,8 @@ type worker struct {
 	// published is the Seq of the last event in the stream.
 	published uint64
 	fresh     bool
-	// project is cmd.Project, for others to read.
-	project string
+	// begun is cmd as it was when the worker began, for others to read.
+	begun Command
 	// ending is set before readers can see the terminal event, done is closed
 	// when the worker is through.
 	ending atomic.Bool
@@ -43,7 +43,7 @@ type worker struct {
 // launch starts the worker of a command, unless it has one here already; the
 // caller has entered. A command is fresh if no worker can have had it before.
 func (s *Service) launch(cmd Command, fresh bool) {
-	w := &worker{s: s, cmd: cmd, fresh: fresh, project: cmd.Project, done: make(chan struct{})}
+	w := &worker{s: s, cmd: cmd, fresh: fresh, begun: cmd, done: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancelCause(s.base)
 	if !cmd.CancelRequestedAt.IsZero() {
 		w.cancel(errCanceled)
