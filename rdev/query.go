@@ -3,6 +3,7 @@ package rdev
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/orchard9/rdev/auth"
@@ -84,6 +85,32 @@ func (s *Service) Subscribe(ctx context.Context, caller auth.Principal, project,
 		return nil, Command{}, fmt.Errorf("rdev: subscribe to %s: %w", id, err)
 	}
 	return sub, cmd, nil
+}
+
+// Follow calls each with a command's events from after+1 on, in order, and
+// returns nil behind the terminal one. Needs streams:read. Events that are gone
+// are a *stream.GapError; an error from each ends Follow and is returned as it
+// is.
+func (s *Service) Follow(ctx context.Context, caller auth.Principal, project, id string, after uint64, each func(stream.Event) error) error {
+	sub, _, err := s.Subscribe(ctx, caller, project, id, after)
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	for {
+		events, err := sub.Next(ctx)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("rdev: follow %s: %w", id, err)
+		}
+		for _, e := range events {
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // Projects returns the projects that the caller may see, by name. Needs

@@ -281,3 +281,22 @@ func TestCloseCancelsOrLeavesRunning(t *testing.T) {
 		is.Equal(get(t, next, cmd.ID).State, rdev.StateCanceled)
 	})
 }
+
+func TestFollowGivesEveryEventAndStopsAtAnError(t *testing.T) {
+	is := is.New(t)
+	s := newParts(t).open(t)
+	cmd := run(t, s, shell("hello"))
+	var kinds []stream.Kind
+	err := s.Follow(t.Context(), auth.Admin(), "app", cmd.ID, 0, func(e stream.Event) error {
+		kinds = append(kinds, e.Kind)
+		return nil
+	})
+	is.NoErr(err) // the end is no error
+	is.Equal(kinds, []stream.Kind{stream.Output, stream.Output, stream.Complete})
+	enough := errors.New("enough")
+	err = s.Follow(t.Context(), auth.Admin(), "app", cmd.ID, 1, func(e stream.Event) error {
+		is.Equal(e.Seq, uint64(2)) // behind the line that it has
+		return enough
+	})
+	is.Equal(err, enough) // as it is
+}

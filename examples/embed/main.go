@@ -53,25 +53,12 @@ func run(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	sub, _, err := service.Subscribe(ctx, auth.Admin(), cmd.Project, cmd.ID, 0)
-	if err != nil {
-		return err
-	}
-	defer sub.Close()
-	for {
-		events, err := sub.Next(ctx)
-		if err == io.EOF {
-			return nil
+	return service.Follow(ctx, auth.Admin(), cmd.Project, cmd.ID, 0, func(e stream.Event) error {
+		if line, err := rdev.DecodeOutput(e); err == nil {
+			fmt.Fprintf(w, "%d %s: %s\n", line.Seq, line.Stream, line.Data)
+		} else {
+			fmt.Fprintln(w, e.Kind) // the terminal event
 		}
-		if err != nil {
-			return err
-		}
-		for _, e := range events {
-			if line, err := rdev.DecodeOutput(e); err == nil {
-				fmt.Fprintf(w, "%d %s: %s\n", line.Seq, line.Stream, line.Data)
-			} else {
-				fmt.Fprintln(w, e.Kind) // the terminal event
-			}
-		}
-	}
+		return nil
+	})
 }
