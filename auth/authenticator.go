@@ -5,12 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 	"unicode/utf8"
 )
 
 // MinAdminKey is the least number of characters of an admin key.
 const MinAdminKey = 32
+
+// bearerToken is what can be sent as one (RFC 6750, section 2.1).
+var bearerToken = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
 // maxPresented is the longest text that is looked at.
 const maxPresented = 1024
@@ -19,9 +23,9 @@ const maxPresented = 1024
 type AuthenticatorConfig struct {
 	// Keys holds the keys. Required.
 	Keys KeyStore
-	// AdminKey allows everything. It may have any form; a text of fewer than
-	// MinAdminKey characters is refused. Only its hash is kept. Defaults to
-	// none.
+	// AdminKey allows everything. It has MinAdminKey characters or more, of
+	// those that a bearer token may have: [A-Za-z0-9._~+/-] and = at the end
+	// (RFC 6750, section 2.1). Only its hash is kept. Defaults to none.
 	AdminKey Secret
 	// FlushEvery is the time between two writings of when keys were last used.
 	// Defaults to 30 s; a key is written at most that often.
@@ -48,6 +52,8 @@ func (c AuthenticatorConfig) validate() error {
 		return nil
 	case utf8.RuneCountInString(c.AdminKey.Reveal()) < MinAdminKey:
 		return fmt.Errorf("auth: AuthenticatorConfig.AdminKey has fewer than %d characters", MinAdminKey)
+	case !bearerToken.MatchString(c.AdminKey.Reveal()):
+		return errors.New("auth: AuthenticatorConfig.AdminKey holds characters that a bearer token cannot; use letters, digits and ._~+/-")
 	case length > maxPresented:
 		return fmt.Errorf("auth: AuthenticatorConfig.AdminKey has more than %d bytes", maxPresented)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/orchard9/rdev/auth"
 )
 
-const adminKey = "an admin key of 32 characters ok"
+const adminKey = "an-admin-key-of-32-characters-ok"
 
 // countingStore counts what the Authenticator asks for, and fails on demand.
 type countingStore struct {
@@ -210,6 +210,7 @@ func TestNewAuthenticatorNamesWhatIsWrong(t *testing.T) {
 		"Keys":       {},
 		"FlushEvery": {Keys: auth.NewMemory(), FlushEvery: -1},
 		"AdminKey":   {Keys: auth.NewMemory(), AdminKey: auth.NewSecret(adminKey[:31])},
+		"AdminKey  ": {Keys: auth.NewMemory(), AdminKey: auth.NewSecret(adminKey + " and more")},
 		"AdminKey ":  {Keys: auth.NewMemory(), AdminKey: auth.NewSecret(strings.Repeat("x", 1025))},
 	} {
 		t.Run(field, func(t *testing.T) {
