@@ -86,3 +86,13 @@ func remoteExit(err error) int {
 	}
 	return exitRdev
 }
+
+// plain is a message without the name of the package that it begins with, which
+// tells users nothing.
+func plain(message string) string {
+	name, rest, found := strings.Cut(message, ": ")
+	if found && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz/") == "" {
+		return rest
+	}
+	return message
+}

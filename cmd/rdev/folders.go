@@ -23,15 +23,16 @@ type folder struct {
 }
 
 // parseFolders reads the projects of the settings; without any, the current
-// folder is the one project.
-func parseFolders(specs []string) (*folders, error) {
+// folder is the one project. home is what ~ stands for: shells leave it as it is
+// behind a =.
+func parseFolders(specs []string, home string) (*folders, error) {
 	if len(specs) == 0 {
 		specs = []string{"."}
 	}
 	seen := map[string]string{}
 	f := &folders{}
 	for _, spec := range specs {
-		project, err := parseFolder(spec)
+		project, err := parseFolder(spec, home)
 		if err != nil {
 			return nil, err
 		}
@@ -46,13 +47,16 @@ func parseFolders(specs []string) (*folders, error) {
 }
 
 // parseFolder reads name=path, or a path, whose last element then names it.
-func parseFolder(spec string) (folder, error) {
+func parseFolder(spec, home string) (folder, error) {
 	name, path, named := strings.Cut(spec, "=")
 	if !named {
 		name, path = "", spec
 	}
 	if path == "" {
 		return folder{}, usagef("project %q has no folder; write --project name=path", spec)
+	}
+	if rest, inHome := strings.CutPrefix(path, "~"); inHome && home != "" && (rest == "" || rest[0] == filepath.Separator) {
+		path = home + rest
 	}
 	full, err := filepath.Abs(path)
 	if err != nil {

@@ -44,19 +44,20 @@ func TestFolders(t *testing.T) {
 	t.Run("AreTheCurrentFolderIfNothingIsSaid", func(t *testing.T) {
 		is := is.New(t)
 		t.Chdir(filepath.Join(dir, "web"))
-		f, err := parseFolders(nil)
+		f, err := parseFolders(nil, "")
 		is.NoErr(err)
 		is.Equal(len(f.list), 1)
 		is.Equal(f.list[0].name, "web")
 	})
 	t.Run("AreListedByName", func(t *testing.T) {
 		is := is.New(t)
-		f, err := parseFolders([]string{filepath.Join(dir, "web"), "back=" + filepath.Join(dir, "api")})
+		f, err := parseFolders([]string{filepath.Join(dir, "web"), "back=~/api"}, dir)
 		is.NoErr(err)
 		all, err := f.List(t.Context())
 		is.NoErr(err)
 		is.Equal([]string{all[0].Name, all[1].Name}, []string{"back", "web"})
 		is.Equal(all[0].Status, rdev.StatusRunning)
+		is.Equal(f.paths()["back"], filepath.Join(dir, "api"))
 		_, err = f.Get(t.Context(), "none")
 		is.True(errors.Is(err, rdev.ErrProjectNotFound))
 	})
@@ -64,7 +65,7 @@ func TestFolders(t *testing.T) {
 		is := is.New(t)
 		gone := filepath.Join(dir, "gone")
 		is.NoErr(os.Mkdir(gone, 0o700))
-		f, err := parseFolders([]string{gone})
+		f, err := parseFolders([]string{gone}, "")
 		is.NoErr(err)
 		is.NoErr(os.Remove(gone))
 		p, err := f.Get(t.Context(), "gone")
@@ -83,7 +84,7 @@ func TestFolders(t *testing.T) {
 			{[]string{"x="}, "write --project name=path"},
 			{[]string{web, "web=" + dir}, `two projects are called "web"`},
 		} {
-			_, err := parseFolders(bad.specs)
+			_, err := parseFolders(bad.specs, "")
 			var wrong *usageError
 			if !errors.As(err, &wrong) || !strings.Contains(err.Error(), bad.want) {
 				t.Errorf("%q: got %v, want %q", bad.specs, err, bad.want)

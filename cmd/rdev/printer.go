@@ -84,7 +84,7 @@ func (p *textPrinter) end(end *client.End, _ error) error {
 	case end.Code == client.NotExecutable && len(p.argv) > 0:
 		p.a.notice("%q cannot be executed", p.argv[0])
 	case end.ExitCode == nil:
-		p.a.notice("%s (%s)", end.Message, string(end.Code))
+		p.a.notice("%s (%s)", plain(end.Message), string(end.Code))
 	case end.Signal != "":
 		p.a.notice("ended by %s", end.Signal)
 	}

@@ -57,7 +57,7 @@ readers see the end, and a second signal ends it on the spot.`,
 // serve is the wiring of the server, top to bottom, and its life: it returns
 // when a signal or the end of ctx has stopped it.
 func (a *app) serve(ctx context.Context, c Config) (err error) {
-	projects, err := parseFolders(c.Projects)
+	projects, err := parseFolders(c.Projects, a.getenv("HOME"))
 	if err != nil {
 		return err
 	}
@@ -165,9 +165,9 @@ func (a *app) serveUntilStopped(ctx context.Context, c Config, log *zerolog.Logg
 	case <-ctx.Done():
 		log.Info().Msg("stopping")
 	case s := <-signals:
+		ignore()
 		log.Info().Stringer("signal", s).Str("commands", c.OnShutdown).Msg("stopping; once more to stop at once")
 	}
-	ignore()
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownTimeout)
 	defer cancel()

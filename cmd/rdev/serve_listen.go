@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strings"
+	"strconv"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -41,8 +41,7 @@ func isLoopback(addr address) bool {
 func reachable(addr address) string {
 	tcp, ok := addr.(*net.TCPAddr)
 	if ok && tcp.IP.IsUnspecified() {
-		_, port, _ := strings.Cut(strings.TrimPrefix(addr.String(), "[::]"), ":")
-		return net.JoinHostPort("127.0.0.1", port)
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
 	}
 	return addr.String()
 }

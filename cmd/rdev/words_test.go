@@ -102,6 +102,19 @@ func TestSpan(t *testing.T) {
 	}
 }
 
+func TestPlain(t *testing.T) {
+	for text, want := range map[string]string{
+		"exec/shim: cmd-1: lost": "cmd-1: lost",
+		"cmd-1: lost":            "cmd-1: lost",
+		"it went wrong":          "it went wrong",
+		"":                       "",
+	} {
+		if got := plain(text); got != want {
+			t.Errorf("plain(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestShellWord(t *testing.T) {
 	for text, want := range map[string]string{"": "''", "ls": "ls", "a b": "'a b'", "it's": `'it'\''s'`, "~": "'~'", "$x": "'$x'", "a=b": "a=b"} {
 		if got := shellWord(text); got != want {
