@@ -49,6 +49,8 @@ type Config struct {
 	// Ready says whether the program can serve, for GET /readyz: it asks the
 	// store, for example. Its error is logged, not sent. Defaults to always.
 	Ready func(context.Context) error
+	// Observer is told of responses, for metrics. Defaults to none.
+	Observer Observer
 }
 
 // LoopbackHosts are the AllowedHosts for a server that listens on a loopback
@@ -63,6 +65,9 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		nop := zerolog.Nop()
 		c.Log = &nop
+	}
+	if c.Observer == nil {
+		c.Observer = noObserver{}
 	}
 	if c.Ready == nil {
 		c.Ready = func(context.Context) error { return nil }

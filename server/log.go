@@ -39,10 +39,11 @@ func (s *Server) finish(x *exchange) {
 	}
 }
 
-// logRequest writes one event for the request. Nothing is in it that a caller
+// logRequest tells the Observer, and writes one event for the request. Nothing is in it that a caller
 // chose freely: no query, no header, and of the path only the route and names
 // that are well-formed, since people paste keys into the wrong places.
 func (s *Server) logRequest(x *exchange) {
+	s.observe(x)
 	event := s.cfg.Log.Info()
 	if x.status >= http.StatusInternalServerError {
 		event = s.cfg.Log.Error()

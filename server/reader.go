@@ -168,6 +168,7 @@ func (rd *reader) send(events []stream.Event) error {
 }
 
 func (rd *reader) gap(gap *stream.GapError) error {
+	rd.s.cfg.Observer.GapTold(gap)
 	frame, err := appendOwn(newFrames(), rd.streamID, eventGap, afterGap(gap), gapData{gap.From, gap.To, gap.Reason})
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ var goWith = map[string]string{
 }
 
 // entry matches the first line of a dependency's entry.
-var entry = regexp.MustCompile(`(?m)^\*\*([a-z0-9./-]+\.[a-z0-9./-]+)\*\* (v[0-9][^ ,\n]*)`)
+var entry = regexp.MustCompile(`(?m)^\*\*([a-z0-9./_-]+\.[a-z0-9./_-]+)\*\* (v[0-9][^ ,\n]*)`)
 
 // TestEachDependencyIsADecision: docs/decisions.md has an entry for each
 // dependency that go.mod names directly, with its version, and for no other.

@@ -26,6 +26,7 @@ var homes = []home{
 	{"github.com/julienschmidt/httprouter", "server"},
 	{"github.com/go-json-experiment/json", "server"}, // strict JSON at the edge
 	{"github.com/rs/zerolog", "server cmd/..."},
+	{"github.com/prometheus", "server/metrics"},
 	{"github.com/spf13/cobra", "cmd/..."},
 	{"github.com/spf13/pflag", "cmd/..."},
 	{"github.com/knadh/koanf", "cmd/..."},

@@ -1,0 +1,87 @@
+package metrics
+
+import (
+	"context"
+
+	"github.com/orchard9/rdev/rdev"
+)
+
+// Commands returns next with its calls counted, and with the commands that end
+// in it. It implements rdev.Leases if next does.
+func (m *Metrics) Commands(next rdev.Commands) rdev.Commands {
+	counted := &commands{next, m}
+	if shared, ok := next.(rdev.Leases); ok {
+		return &sharedCommands{counted, &leases{shared, m}}
+	}
+	return counted
+}
+
+type commands struct {
+	next rdev.Commands
+	m    *Metrics
+}
+
+type sharedCommands struct {
+	*commands
+	*leases
+}
+
+func (c *commands) Insert(ctx context.Context, cmd rdev.Command) (stored rdev.Command, created bool, err error) {
+	defer c.m.call("commands", "insert", &err)()
+	return c.next.Insert(ctx, cmd)
+}
+
+func (c *commands) Get(ctx context.Context, id string) (cmd rdev.Command, err error) {
+	defer c.m.call("commands", "get", &err)()
+	return c.next.Get(ctx, id)
+}
+
+func (c *commands) List(ctx context.Context, filter rdev.CommandFilter, limit int) (found []rdev.Command, err error) {
+	defer c.m.call("commands", "list", &err)()
+	return c.next.List(ctx, filter, limit)
+}
+
+// Update sees each command end exactly once, whichever replica ended it: a
+// record in a terminal state takes no second update.
+func (c *commands) Update(ctx context.Context, id string, change func(*rdev.Command) error) (cmd rdev.Command, err error) {
+	defer c.m.call("commands", "update", &err)()
+	cmd, err = c.next.Update(ctx, id, change)
+	if err == nil && cmd.State.Terminal() {
+		c.m.ended(cmd)
+	}
+	return cmd, err
+}
+
+func (m *Metrics) ended(cmd rdev.Command) {
+	kind := string(cmd.Type)
+	m.commands.WithLabelValues(cmd.Project, kind, string(cmd.State)).Inc()
+	if !cmd.StartedAt.IsZero() {
+		m.commandDuration.WithLabelValues(cmd.Project, kind).Observe(cmd.EndedAt.Sub(cmd.StartedAt).Seconds())
+	}
+	if cmd.Result != nil {
+		m.outputBytes.WithLabelValues(cmd.Project, "stdout").Add(float64(cmd.Result.StdoutBytes))
+		m.outputBytes.WithLabelValues(cmd.Project, "stderr").Add(float64(cmd.Result.StderrBytes))
+	}
+}
+
+type leases struct {
+	rdev.Leases
+	m *Metrics
+}
+
+func (l *leases) Claim(ctx context.Context, owner string, limit int) (claimed []rdev.Command, err error) {
+	defer l.m.call("leases", "claim", &err)()
+	claimed, err = l.Leases.Claim(ctx, owner, limit)
+	l.m.takeovers.Add(float64(len(claimed)))
+	return claimed, err
+}
+
+func (l *leases) Renew(ctx context.Context, owner string, ids []string) (held []rdev.Lease, err error) {
+	defer l.m.call("leases", "renew", &err)()
+	return l.Leases.Renew(ctx, owner, ids)
+}
+
+func (l *leases) Release(ctx context.Context, owner string, ids []string) (err error) {
+	defer l.m.call("leases", "release", &err)()
+	return l.Leases.Release(ctx, owner, ids)
+}
