@@ -1,10 +1,5 @@
-// Package chunk packs consecutive events of a stream into one value of a
-// database, so that a store writes and reads a row per batch and not a row per
-// line.
-//
-// A chunk is, per event, a byte for the kind, the length of Data as an unsigned
-// varint, and Data. The numbers are not in it: the first one is the row's, the
-// others follow from it. The format is stored: it changes only by a new kind.
+// Package chunk packs consecutive events of a stream into values of a database,
+// so that a store writes and reads a row per batch and not a row per line.
 package chunk
 
 import (
@@ -15,53 +10,139 @@ import (
 	"github.com/orchard9/rdev/stream"
 )
 
-// kinds are the stored values of kinds.
-var kinds = [...]stream.Kind{1: stream.Output, 2: stream.Complete, 3: stream.Failed}
+// A Chunk is how events are stored: a version byte, then of each event its
+// kind, the length of its data and the data. The numbers are not in it: events
+// are dense, and the row says where they begin and end. The format is stored:
+// what was written once must be read for ever.
+type Chunk struct {
+	First, Last uint64
+	Events      []byte
+}
 
-var errCut = errors.New("chunk: the value is cut off or not a chunk")
+const (
+	version = 1
 
-// Append appends events, whose numbers follow each other, to dst. An event of a
-// kind that cannot be stored is an error.
-func Append(dst []byte, events []stream.Event) ([]byte, error) {
-	for _, e := range events {
-		kind := byte(0)
-		for i, k := range kinds {
-			if k == e.Kind {
-				kind = byte(i)
-			}
+	// Bytes is about how large a Chunk gets: no event is added to one of that
+	// size, so that a reader who wants a page is not given far more.
+	Bytes = 64 << 10
+)
+
+// The kinds have a byte each. A kind that is not among them is written out
+// after otherKind.
+const (
+	otherKind byte = iota
+	outputKind
+	completeKind
+	failedKind
+)
+
+// ErrCorrupt: a chunk is not what was written.
+var ErrCorrupt = errors.New("a chunk of events is corrupt")
+
+// Encode returns the chunks of a batch of consecutive events. They share no
+// memory with it.
+func Encode(events []stream.Event) []Chunk {
+	var chunks []Chunk
+	for len(events) > 0 {
+		n, size := fitting(events)
+		c := Chunk{First: events[0].Seq, Last: events[n-1].Seq, Events: make([]byte, 0, size)}
+		c.Events = append(c.Events, version)
+		for _, e := range events[:n] {
+			c.Events = appendEvent(c.Events, e)
 		}
-		if kind == 0 {
-			return nil, fmt.Errorf("%w: kind %q cannot be stored", stream.ErrInvalid, e.Kind)
+		chunks = append(chunks, c)
+		events = events[n:]
+	}
+	return chunks
+}
+
+// fitting returns how many of the events make a chunk, at least one, and the
+// most that it may take.
+func fitting(events []stream.Event) (n, size int) {
+	size = 1
+	for n < len(events) && (n == 0 || size < Bytes) {
+		size += 1 + 2*binary.MaxVarintLen32 + len(events[n].Data)
+		if kindByte(events[n].Kind) == otherKind {
+			size += len(events[n].Kind)
 		}
-		dst = append(dst, kind)
-		dst = binary.AppendUvarint(dst, uint64(len(e.Data)))
-		dst = append(dst, e.Data...)
+		n++
+	}
+	return n, size
+}
+
+func appendEvent(dst []byte, e stream.Event) []byte {
+	kind := kindByte(e.Kind)
+	dst = append(dst, kind)
+	if kind == otherKind {
+		dst = binary.AppendUvarint(dst, uint64(len(e.Kind)))
+		dst = append(dst, e.Kind...)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(e.Data)))
+	return append(dst, e.Data...)
+}
+
+// Decode appends the events of a chunk with a Seq above after to dst. Their
+// Data are parts of the chunk, which must not change any more.
+func Decode(dst []stream.Event, c Chunk, after uint64) ([]stream.Event, error) {
+	rest := c.Events
+	if len(rest) == 0 || rest[0] != version || c.First > c.Last {
+		return nil, fmt.Errorf("%w: events %d to %d", ErrCorrupt, c.First, c.Last)
+	}
+	rest = rest[1:]
+	for seq := c.First; seq <= c.Last; seq++ {
+		e := stream.Event{Seq: seq}
+		var ok bool
+		if e.Kind, rest, ok = cutKind(rest); ok {
+			e.Data, rest, ok = cutBytes(rest)
+		}
+		if !ok {
+			return nil, fmt.Errorf("%w: event %d of %d to %d", ErrCorrupt, seq, c.First, c.Last)
+		}
+		if seq > after {
+			dst = append(dst, e)
+		}
+	}
+	if len(rest) > 0 {
+		return nil, fmt.Errorf("%w: more than events %d to %d", ErrCorrupt, c.First, c.Last)
 	}
 	return dst, nil
 }
 
-// Size is the length of what Append adds for events, or a little more.
-func Size(events []stream.Event) int {
-	size := 0
-	for _, e := range events {
-		size += 1 + binary.MaxVarintLen32 + len(e.Data)
+func kindByte(kind stream.Kind) byte {
+	switch kind {
+	case stream.Output:
+		return outputKind
+	case stream.Complete:
+		return completeKind
+	case stream.Failed:
+		return failedKind
 	}
-	return size
+	return otherKind
 }
 
-// Decode returns the events of a chunk that begins with the number first. They
-// share b's memory, which must not change any more.
-func Decode(b []byte, first uint64) ([]stream.Event, error) {
-	var events []stream.Event
-	for seq := first; len(b) > 0; seq++ {
-		kind := int(b[0])
-		n, width := binary.Uvarint(b[1:])
-		if kind == 0 || kind >= len(kinds) || width <= 0 || n > uint64(len(b)-1-width) {
-			return nil, errCut
-		}
-		end := 1 + width + int(n)
-		events = append(events, stream.Event{Seq: seq, Kind: kinds[kind], Data: b[1+width : end : end]})
-		b = b[end:]
+func cutKind(b []byte) (kind stream.Kind, rest []byte, ok bool) {
+	if len(b) == 0 {
+		return "", nil, false
 	}
-	return events, nil
+	switch b[0] {
+	case outputKind:
+		return stream.Output, b[1:], true
+	case completeKind:
+		return stream.Complete, b[1:], true
+	case failedKind:
+		return stream.Failed, b[1:], true
+	case otherKind:
+		name, rest, ok := cutBytes(b[1:])
+		return stream.Kind(name), rest, ok
+	}
+	return "", nil, false
+}
+
+func cutBytes(b []byte) (cut, rest []byte, ok bool) {
+	length, n := binary.Uvarint(b)
+	if n <= 0 || length > uint64(len(b)-n) {
+		return nil, nil, false
+	}
+	end := n + int(length)
+	return b[n:end:end], b[end:], true
 }

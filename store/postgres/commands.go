@@ -3,9 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -29,9 +27,9 @@ func (c *Commands) Insert(ctx context.Context, cmd rdev.Command) (rdev.Command, 
 	cmd = normal(cmd)
 	if cmd.IdempotencyKey == "" {
 		_, err := c.insert(ctx, c.db, cmd)
-		return cmd, err == nil, failed(ctx, "insert command", err)
+		return asStored(cmd), err == nil, failed(ctx, "insert command", err)
 	}
-	stored, created := cmd, false
+	stored, created := asStored(cmd), false
 	err := inTx(ctx, c.db, "insert command", func(tx *sqlx.Tx) error {
 		// A key that was forgotten is free again.
 		if _, err := tx.ExecContext(ctx, `UPDATE commands SET idempotency_key = NULL
@@ -154,7 +152,7 @@ func (c *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 		if err != nil {
 			return rdev.Command{}, failed(ctx, "update command", err)
 		}
-		after, _ := decode(mustEncode(before)) // with memory of its own
+		after := asStored(before) // with memory of its own: change may spoil it
 		if err := change(&after); err != nil {
 			return rdev.Command{}, err
 		}
@@ -166,8 +164,9 @@ func (c *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 		if err != nil {
 			return rdev.Command{}, failed(ctx, "update command", err)
 		}
-		result, err := c.db.ExecContext(ctx, `UPDATE commands SET state = $3, cancel = $4, doc = $5, version = version + 1
-			WHERE id = $1 AND version = $2`, id, version, after.State, !after.CancelRequestedAt.IsZero(), doc)
+		result, err := c.db.ExecContext(ctx, `UPDATE commands SET state = $3, cancel = $4, doc = $5, version = version + 1,
+				ended_at = CASE WHEN $6 THEN now() END
+			WHERE id = $1 AND version = $2`, id, version, after.State, !after.CancelRequestedAt.IsZero(), doc, after.State.Terminal())
 		if err != nil {
 			return rdev.Command{}, failed(ctx, "update command", err)
 		}
@@ -175,43 +174,6 @@ func (c *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 			return after, failed(ctx, "update command", err)
 		}
 	}
-}
-
-func encode(cmd rdev.Command) ([]byte, error) {
-	cmd.Owner = ""
-	doc, err := json.Marshal(cmd)
-	if err != nil {
-		return nil, fmt.Errorf("encode record %s: %w", cmd.ID, err)
-	}
-	return doc, nil
-}
-
-// mustEncode encodes what was decoded.
-func mustEncode(cmd rdev.Command) []byte {
-	doc, err := encode(cmd)
-	if err != nil {
-		panic(err)
-	}
-	return doc
-}
-
-func decode(doc []byte) (rdev.Command, error) {
-	var cmd rdev.Command
-	if err := json.Unmarshal(doc, &cmd); err != nil {
-		return rdev.Command{}, fmt.Errorf("decode record: %w", err)
-	}
-	return cmd, nil
-}
-
-func decodeAll(docs [][]byte) ([]rdev.Command, error) {
-	cmds := make([]rdev.Command, len(docs))
-	for i, doc := range docs {
-		var err error
-		if cmds[i], err = decode(doc); err != nil {
-			return nil, fmt.Errorf("store/postgres: %w", err)
-		}
-	}
-	return cmds, nil
 }
 
 // normal brings the times to the precision of the store.

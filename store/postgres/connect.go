@@ -35,25 +35,49 @@ func checkDSN(dsn string) error {
 	return nil
 }
 
+// A session says how connections are to be.
+type session struct {
+	setup string // statements at their beginning
+	// binary sends the parameters of a query with the query, and bytes as they
+	// are: one round trip, on one connection of a pooler. Results are text
+	// then; without it, bytes come back as they are.
+	binary bool
+	// patient connections wait for an answer for as long as it takes.
+	patient bool
+}
+
+// session returns what the statements of every day get.
+func (o Options) session() session {
+	if o.Pooled {
+		return session{binary: true}
+	}
+	return session{setup: sessionTimeouts}
+}
+
 // connector adds the session's settings to what lib/pq does.
 type connector struct {
 	*pq.Connector
 	setup string
 }
 
-func newConnector(dsn string, pooled bool) (*connector, error) {
+func newConnector(dsn string, s session) (*connector, error) {
 	if err := checkDSN(dsn); err != nil {
 		return nil, err
 	}
-	c, err := pq.NewConnector(dsn)
+	config, err := pq.NewConfig(dsn)
 	if err != nil {
 		// The driver's text may quote the DSN, and with it the password.
 		return nil, errors.New("store/postgres: the DSN cannot be parsed")
 	}
-	if pooled {
-		return &connector{Connector: c}, nil
+	config.BinaryParameters = config.BinaryParameters || s.binary
+	c, err := pq.NewConnectorConfig(config)
+	if err != nil {
+		return nil, errors.New("store/postgres: the DSN cannot be used")
 	}
-	return &connector{Connector: c, setup: sessionTimeouts}, nil
+	if !s.patient {
+		c.Dialer(impatientDialer{})
+	}
+	return &connector{Connector: c, setup: s.setup}, nil
 }
 
 // Connect implements driver.Connector.
@@ -72,13 +96,17 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-func openPool(c *connector, size int) *sqlx.DB {
+func openPool(dsn string, s session, size int) (*sqlx.DB, error) {
+	c, err := newConnector(dsn, s)
+	if err != nil {
+		return nil, err
+	}
 	db := sql.OpenDB(c)
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	db.SetConnMaxLifetime(30 * time.Minute)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	return sqlx.NewDb(db, "postgres")
+	return sqlx.NewDb(db, "postgres"), nil
 }
 
 // deadline gives a call its time limit.

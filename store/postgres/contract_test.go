@@ -10,6 +10,8 @@ import (
 	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/auth/authtest"
 	"github.com/orchard9/rdev/internal/pgtest"
+	"github.com/orchard9/rdev/rdev"
+	"github.com/orchard9/rdev/rdev/rdevtest"
 	"github.com/orchard9/rdev/store/postgres"
 	"github.com/orchard9/rdev/stream"
 	"github.com/orchard9/rdev/stream/streamtest"
@@ -68,4 +70,21 @@ func TestBrokerContract(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestCommandsContract(t *testing.T) {
+	for name, opts := range map[string]postgres.Options{"Direct": {}, "AsBehindAPooler": {Pooled: true}} {
+		t.Run(name, func(t *testing.T) {
+			rdevtest.Commands(t, func(t *testing.T) rdev.Commands {
+				opts.DSN = pgtest.New(t, postgres.Migrate)
+				return open(t, opts).Commands()
+			})
+		})
+	}
+}
+
+func TestLeasesContract(t *testing.T) {
+	rdevtest.Leases(t, func(t *testing.T, ttl time.Duration) rdevtest.LeasedCommands {
+		return open(t, postgres.Options{DSN: pgtest.New(t, postgres.Migrate), Lease: ttl}).Commands()
+	})
 }

@@ -21,13 +21,11 @@ func (s *Store) Trim(ctx context.Context, streamID string, through uint64) error
 			return err
 		}
 		if len(kept) > 0 {
-			packed, err := chunk.Append(nil, kept)
-			if err != nil {
-				return err
-			}
-			if _, err := tx.ExecContext(ctx, `INSERT INTO chunks (stream_id, first, last, events) VALUES ($1, $2, $3, $4)`,
-				streamID, int64(kept[0].Seq), int64(kept[len(kept)-1].Seq), packed); err != nil {
-				return err
+			for _, c := range chunk.Encode(kept) {
+				if _, err := tx.ExecContext(ctx, `INSERT INTO chunks (stream_id, first, last, events) VALUES ($1, $2, $3, $4)`,
+					streamID, int64(c.First), int64(c.Last), c.Events); err != nil {
+					return err
+				}
 			}
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE streams SET first = $2 WHERE id = $1`, streamID, int64(through+1))
@@ -42,3 +40,6 @@ func (s *Store) Retain(ctx context.Context) error { return s.retain(ctx) }
 
 // DB is the pool.
 func (s *Store) DB() *sqlx.DB { return s.db }
+
+// Fall takes every connection away, as death does.
+func (s *Store) Fall() error { return s.closePools() }

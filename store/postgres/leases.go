@@ -32,11 +32,12 @@ func (c *Commands) Claim(ctx context.Context, owner string, limit int) ([]rdev.C
 		return nil, failed(ctx, "claim commands", errStalled)
 	}
 	var docs [][]byte
-	err := c.db.SelectContext(ctx, &docs, `UPDATE commands SET owner = $1, lease_until = now() + $2 * interval '1 microsecond'
-		WHERE id IN (
+	err := c.db.SelectContext(ctx, &docs, `WITH due AS MATERIALIZED (
 			SELECT id FROM commands
 			WHERE state IN ('queued', 'running') AND (lease_until IS NULL OR lease_until < now()) AND now() < $4
 			ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
+		UPDATE commands SET owner = $1, lease_until = now() + $2 * interval '1 microsecond'
+		FROM due WHERE commands.id = due.id
 		RETURNING doc`, owner, c.ttl.Microseconds(), limit, now.Add(c.ttl/4))
 	if err != nil {
 		return nil, failed(ctx, "claim commands", err)

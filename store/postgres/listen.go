@@ -40,7 +40,9 @@ func (w *wakeups) listen(ctx context.Context) error {
 	listener := pq.NewDialListener(dialer, w.opts.ListenDSN, redialMin, redialMax, func(event pq.ListenerEventType, err error) {
 		if event == pq.ListenerEventDisconnected || event == pq.ListenerEventConnectionAttemptFailed {
 			w.heard.Store(0)
-			w.opts.OnError(fmt.Errorf("store/postgres: listen: %w", err))
+			if ctx.Err() == nil { // else it was cut because the Store is closed
+				w.opts.OnError(fmt.Errorf("store/postgres: listen: %w", err))
+			}
 		}
 	})
 	// Listen and Ping block for as long as the connection does, and Close

@@ -15,9 +15,9 @@ import (
 // readBytes is about how much a reader of the log takes at a time.
 const readBytes = 256 << 10
 
-// readChunks is how many chunks one query returns at most. Chunks are as large
-// as the batches that were published: from one event to maxChunk.
-const readChunks = 64
+// readChunks is how many chunks one query returns at most. A chunk is a batch
+// that was published, or a part of it: from one event to about chunk.Bytes.
+const readChunks = 512
 
 // log is the durable log behind the Hub.
 type log struct {
@@ -87,34 +87,33 @@ func (l *log) Read(ctx context.Context, streamID string, after uint64, maxBytes 
 	return events, nil
 }
 
+// selectChunks selects about as many bytes as are asked for, from the chunk
+// that holds the event on. The size of a value is known without reading it.
+const selectChunks = `SELECT first, last, events FROM (
+	SELECT first, last, events, sum(octet_length(events)) OVER (ORDER BY first) - octet_length(events) AS before
+	FROM chunks
+	WHERE stream_id = $1 AND first >= COALESCE((SELECT max(first) FROM chunks WHERE stream_id = $1 AND first <= $2), 0)
+	ORDER BY first LIMIT $3) AS page
+WHERE before < $4 ORDER BY first`
+
 func (l *log) read(ctx context.Context, streamID string, after uint64, maxBytes int) ([]stream.Event, error) {
-	// The first chunk is the one that holds after+1.
-	rows, err := l.db.QueryContext(ctx, `SELECT first, events FROM chunks
-		WHERE stream_id = $1 AND first >= COALESCE((SELECT max(first) FROM chunks WHERE stream_id = $1 AND first <= $2), 0)
-		ORDER BY first LIMIT $3`, streamID, int64(after+1), readChunks)
+	rows, err := l.db.QueryContext(ctx, selectChunks, streamID, int64(after+1), readChunks, maxBytes)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var events []stream.Event
-	for bytes := 0; bytes < maxBytes && rows.Next(); {
-		var first uint64
-		var packed []byte
-		if err := rows.Scan(&first, &packed); err != nil {
+	for rows.Next() {
+		var c chunk.Chunk
+		if err := rows.Scan(&c.First, &c.Last, &c.Events); err != nil {
 			return nil, err
 		}
-		found, err := chunk.Decode(packed, first)
-		if err != nil {
-			return nil, err
-		}
-		for len(found) > 0 && found[0].Seq <= after {
-			found = found[1:]
-		}
-		if len(events) > 0 && len(found) > 0 && found[0].Seq != events[len(events)-1].Seq+1 {
+		if len(events) > 0 && c.First != events[len(events)-1].Seq+1 {
 			break // a partition in between is gone; the next read tells the gap
 		}
-		events = append(events, found...)
-		bytes += len(packed)
+		if events, err = chunk.Decode(events, c, after); err != nil {
+			return nil, err
+		}
 	}
 	if err := rows.Err(); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err

@@ -1,15 +1,16 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 
 	"github.com/orchard9/rdev/internal/chunk"
 	"github.com/orchard9/rdev/stream"
@@ -29,6 +30,7 @@ const (
 type publisher struct {
 	db      *sqlx.DB
 	hub     *stream.Hub
+	log     *log
 	wakeups *wakeups
 	queue   chan *appending
 	stopped chan struct{} // closed when nothing takes from queue any more
@@ -37,16 +39,30 @@ type publisher struct {
 // An appending is one call of Publish.
 type appending struct {
 	streamID string
-	events   []stream.Event // fresh ones, as far as is known
-	packed   []byte
-	answer   chan error // nil when committed, errStale when the stream ends elsewhere
+	chunks   []chunk.Chunk // of fresh events, as far as is known
+	terminal bool          // the last event is
+	answer   chan error    // nil when committed, errStale when the stream ends elsewhere
+
+	// left is set when nobody waits for the answer any more. What is committed
+	// then is told to the readers by who commits.
+	left atomic.Bool
+}
+
+func (a *appending) first() uint64 { return a.chunks[0].First }
+func (a *appending) last() uint64  { return a.chunks[len(a.chunks)-1].Last }
+
+func (a *appending) size() (bytes int) {
+	for _, c := range a.chunks {
+		bytes += len(c.Events)
+	}
+	return bytes
 }
 
 // errStale: the stream's end is not where the batch begins.
-var errStale = fmt.Errorf("store/postgres: the stream ends elsewhere")
+var errStale = errors.New("store/postgres: the stream ends elsewhere")
 
-func newPublisher(db *sqlx.DB, hub *stream.Hub, w *wakeups) *publisher {
-	return &publisher{db: db, hub: hub, wakeups: w, queue: make(chan *appending, groupBatches), stopped: make(chan struct{})}
+func newPublisher(db *sqlx.DB, hub *stream.Hub, log *log, w *wakeups) *publisher {
+	return &publisher{db: db, hub: hub, log: log, wakeups: w, queue: make(chan *appending, groupBatches), stopped: make(chan struct{})}
 }
 
 // publish appends events. It assumes at first that they begin where the stream
@@ -55,6 +71,10 @@ func (p *publisher) publish(ctx context.Context, streamID string, events []strea
 	if err := stream.Check(events); err != nil || len(events) == 0 {
 		return err
 	}
+	if !utf8.ValidString(streamID) || strings.Contains(streamID, "\x00") {
+		// It would fail the group, and with it what others publish.
+		return fmt.Errorf("%w: the stream id %q is no text", stream.ErrInvalid, streamID)
+	}
 	ctx, cancel := deadline(ctx)
 	defer cancel()
 	fresh := events
@@ -62,17 +82,19 @@ func (p *publisher) publish(ctx context.Context, streamID string, events []strea
 		err := p.append(ctx, streamID, fresh)
 		if err == nil {
 			p.hub.Append(streamID, fresh)
-			last := fresh[len(fresh)-1]
-			p.wakeups.tell(streamID, news{seq: last.Seq})
+			p.wakeups.tell(streamID, news{seq: fresh[len(fresh)-1].Seq})
 			return nil
 		}
 		if err != errStale {
 			return err
 		}
-		head, err := (&log{db: p.db}).Head(ctx, streamID)
+		head, err := p.log.Head(ctx, streamID)
 		if err != nil {
 			return err
 		}
+		// Another process has appended, or this one, whose answer was lost.
+		p.hub.Advance(streamID, head)
+		p.wakeups.tell(streamID, news{seq: head.Seq})
 		if fresh, err = head.Fresh(events); err != nil || len(fresh) == 0 {
 			return err
 		}
@@ -81,11 +103,10 @@ func (p *publisher) publish(ctx context.Context, streamID string, events []strea
 
 // append has the events committed if the stream ends where they begin.
 func (p *publisher) append(ctx context.Context, streamID string, events []stream.Event) error {
-	packed, err := chunk.Append(make([]byte, 0, chunk.Size(events)), events)
-	if err != nil {
-		return err
+	a := &appending{
+		streamID: streamID, chunks: chunk.Encode(events), terminal: events[len(events)-1].Kind.Terminal(),
+		answer: make(chan error, 1),
 	}
-	a := &appending{streamID: streamID, events: events, packed: packed, answer: make(chan error, 1)}
 	select {
 	case p.queue <- a:
 	case <-p.stopped:
@@ -93,13 +114,21 @@ func (p *publisher) append(ctx context.Context, streamID string, events []stream
 	case <-ctx.Done():
 		return failed(ctx, "publish", ctx.Err())
 	}
+	var left error
 	select {
 	case err := <-a.answer:
 		return err
 	case <-p.stopped:
-		return stream.ErrClosed
+		left = stream.ErrClosed
 	case <-ctx.Done():
-		return failed(ctx, "publish", ctx.Err()) // it may be committed: the caller's retry finds out
+		left = failed(ctx, "publish", ctx.Err()) // it may be committed: the caller's retry finds out
+	}
+	a.left.Store(true)
+	select { // whoever set left, or answered, second sees the other
+	case err := <-a.answer:
+		return err
+	default:
+		return left
 	}
 }
 
@@ -132,11 +161,11 @@ func (p *publisher) commitForEver(ctx context.Context) {
 // group takes what else is queued, without waiting.
 func (p *publisher) group(first *appending) []*appending {
 	group := []*appending{first}
-	for bytes := len(first.packed); len(group) < groupBatches && bytes < groupBytes; {
+	for bytes := first.size(); len(group) < groupBatches && bytes < groupBytes; {
 		select {
 		case a := <-p.queue:
 			group = append(group, a)
-			bytes += len(a.packed)
+			bytes += a.size()
 		default:
 			return group
 		}
@@ -144,81 +173,39 @@ func (p *publisher) group(first *appending) []*appending {
 	return group
 }
 
-// appendSQL appends a chunk to each stream that ends where the chunk begins,
-// and returns those streams. A stream's row is made by its first chunk. The
-// rows are locked in the order of their ids, so that two replicas cannot block
-// each other.
-const appendSQL = `
-WITH batch AS (
-	SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::boolean[], $5::bytea[]) AS b (id, first, last, terminal, events)
-), grown AS (
-	INSERT INTO streams AS s (id, last_chunk, head, terminal, closed)
-	SELECT id, first, last, terminal, terminal FROM batch
-	WHERE first = 1 OR EXISTS (SELECT FROM streams WHERE streams.id = batch.id)
-	ORDER BY id
-	ON CONFLICT (id) DO UPDATE SET last_chunk = excluded.last_chunk, head = excluded.head, terminal = excluded.terminal, closed = excluded.closed
-	WHERE s.head = excluded.last_chunk - 1 AND NOT s.closed
-	RETURNING id
-), kept AS (
-	INSERT INTO chunks (stream_id, first, last, events)
-	SELECT id, first, last, events FROM batch JOIN grown USING (id)
-)
-SELECT id FROM grown`
-
-// commit appends a group in one statement and answers everybody in it.
+// commit appends a group in one statement and answers everybody in it. What
+// nobody waits for any more is left out: its caller was told that it failed.
 func (p *publisher) commit(ctx context.Context, group []*appending) {
-	// One chunk a stream: a statement cannot change a row twice.
-	var later []*appending
-	streams := make(map[string]*appending, len(group))
+	// One batch a stream: a statement cannot change a row twice.
+	var batch, later []*appending
+	seen := make(map[string]bool, len(group))
 	for _, a := range group {
-		if streams[a.streamID] == nil {
-			streams[a.streamID] = a
-		} else {
+		switch {
+		case a.left.Load():
+		case seen[a.streamID]:
 			later = append(later, a)
+		default:
+			seen[a.streamID] = true
+			batch = append(batch, a)
 		}
 	}
-	grown, err := p.grow(ctx, streams)
-	for id, a := range streams {
+	if len(batch) == 0 {
+		return
+	}
+	grown, err := p.grow(ctx, batch)
+	for _, a := range batch {
 		switch {
 		case err != nil:
 			a.answer <- err
-		case !grown[id]:
+		case !grown[a.streamID]:
 			a.answer <- errStale
 		default:
 			a.answer <- nil
+			if a.left.Load() {
+				p.hub.Advance(a.streamID, stream.Head{Seq: a.last(), Terminal: a.terminal, Closed: a.terminal})
+				p.wakeups.tell(a.streamID, news{seq: a.last()})
+			}
 		}
 	}
-	if len(later) > 0 {
-		p.commit(ctx, later)
-	}
-}
-
-func (p *publisher) grow(ctx context.Context, streams map[string]*appending) (map[string]bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, commitTime)
-	defer cancel()
-	batch := make([]*appending, 0, len(streams))
-	for _, a := range streams {
-		batch = append(batch, a)
-	}
-	slices.SortFunc(batch, func(a, b *appending) int { return cmp.Compare(a.streamID, b.streamID) })
-	var (
-		ids          = make([]string, len(batch))
-		first, last  = make([]int64, len(batch)), make([]int64, len(batch))
-		terminal     = make([]bool, len(batch))
-		packed       = make([][]byte, len(batch))
-		grownStreams []string
-	)
-	for i, a := range batch {
-		end := a.events[len(a.events)-1]
-		ids[i], first[i], last[i], terminal[i], packed[i] = a.streamID, int64(a.events[0].Seq), int64(end.Seq), end.Kind.Terminal(), a.packed
-	}
-	err := p.db.SelectContext(ctx, &grownStreams, appendSQL, pq.Array(ids), pq.Array(first), pq.Array(last), pq.Array(terminal), pq.Array(packed))
-	if err != nil {
-		return nil, failed(ctx, "append", err)
-	}
-	grown := make(map[string]bool, len(grownStreams))
-	for _, id := range grownStreams {
-		grown[id] = true
-	}
-	return grown, nil
+	p.commit(ctx, later)
 }

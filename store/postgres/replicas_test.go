@@ -64,7 +64,7 @@ func (r *replica) leave(t *testing.T) {
 func (r *replica) fall(t *testing.T) {
 	t.Helper()
 	r.fallen = true
-	if err := r.store.DB().Close(); err != nil {
+	if err := r.store.Fall(); err != nil {
 		t.Error(err)
 	}
 }

@@ -14,7 +14,8 @@ const (
 	partitionFormat = "20060102"
 	daysAhead       = 3 // partitions made in advance
 	retainInterval  = time.Hour
-	retainTimeout   = 30 * time.Second
+	retainTimeout   = time.Minute
+	retainTimeouts  = `SET statement_timeout = '50s'; SET lock_timeout = '2s'`
 
 	// retainLock is the advisory lock under which partitions are made and
 	// dropped: one replica at a time.
@@ -34,8 +35,23 @@ func (s *Store) retainForEver(ctx context.Context) {
 func (s *Store) retain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, retainTimeout)
 	defer cancel()
-	return inTx(ctx, s.db, "retain", func(tx *sqlx.Tx) error {
+	// What is deleted may be much, so this is not bound by the timeouts of
+	// everyday statements.
+	db, err := openPool(s.opts.ListenDSN, session{setup: retainTimeouts, binary: true, patient: true}, 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close() //nolint:errcheck // the transaction has ended
+	return inTx(ctx, db, "retain", func(tx *sqlx.Tx) error {
+		// Whoever is first may take a while; a lock on the tables, which
+		// appends would queue behind, is waited for much shorter.
+		if _, err := tx.ExecContext(ctx, `SET LOCAL lock_timeout = '30s'`); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(retainLock)); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `SET LOCAL lock_timeout = '2s'`); err != nil {
 			return err
 		}
 		var now time.Time
@@ -109,8 +125,10 @@ func dropOlder(ctx context.Context, tx *sqlx.Tx, cutoff time.Time) error {
 		}
 	}
 	for _, statement := range []string{
-		`DELETE FROM commands WHERE created_at < $1 AND state NOT IN ('queued', 'running')`,
-		`DELETE FROM streams WHERE created_at < $1 AND closed AND NOT EXISTS (SELECT FROM commands WHERE commands.id = streams.id)`,
+		`DELETE FROM commands WHERE ended_at < $1`,
+		// Not while a part of its output is there: a stream that is unknown
+		// is an empty one.
+		`DELETE FROM streams WHERE created_at < $1 AND closed AND first > head AND NOT EXISTS (SELECT FROM commands WHERE commands.id = streams.id)`,
 	} {
 		if _, err := tx.ExecContext(ctx, statement, cutoff); err != nil {
 			return err

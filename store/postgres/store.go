@@ -33,13 +33,15 @@ type Options struct {
 	// idle_in_transaction_session_timeout = '10s'. Otherwise every connection
 	// sets these itself.
 	Pooled bool
-	// ListenDSN is where LISTEN and migrations go. It must not lead to a pooler
-	// in transaction mode. Defaults to DSN.
+	// ListenDSN is where LISTEN, migrations and retention go. It must not lead
+	// to a pooler in transaction mode. Defaults to DSN; if that leads to one,
+	// readers are woken by the poll, and the schema has to be up to date.
 	ListenDSN string
 	// PollOnly leaves LISTEN and NOTIFY out.
 	PollOnly bool
-	// PoolSize is how many connections are used at most, besides the one for
-	// LISTEN. Defaults to 10.
+	// PoolSize is how many connections are used at most: two for appends, one
+	// for NOTIFY, the rest for everything else. LISTEN has one besides, and so
+	// has retention once an hour. At least 5. Defaults to 10.
 	PoolSize int
 	// Lease is how long a replica owns a command without renewing. Defaults
 	// to 3 s.
@@ -62,6 +64,7 @@ func (o Options) withDefaults() Options {
 	if o.PoolSize == 0 {
 		o.PoolSize = 10
 	}
+	o.PoolSize = max(o.PoolSize, commitLanes+3)
 	if o.Lease == 0 {
 		o.Lease = 3 * time.Second
 	}
@@ -77,9 +80,11 @@ func (o Options) withDefaults() Options {
 // A Store is the three ports on one database. Its methods are safe for
 // concurrent use.
 type Store struct {
-	db   *sqlx.DB
-	opts Options
-	hub  *stream.Hub
+	db      *sqlx.DB // for all but:
+	appends *sqlx.DB // one connection a commit lane
+	notify  *sqlx.DB // one connection
+	opts    Options
+	hub     *stream.Hub
 
 	publisher *publisher
 	wakeups   *wakeups
@@ -93,21 +98,24 @@ type Store struct {
 // done.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
-	if err := Migrate(ctx, opts.ListenDSN); err != nil {
+	migrate := Migrate
+	if opts.Pooled && opts.ListenDSN == opts.DSN {
+		migrate = checkSchema
+	}
+	if err := migrate(ctx, opts.ListenDSN); err != nil {
 		return nil, err
 	}
-	connector, err := newConnector(opts.DSN, opts.Pooled)
-	if err != nil {
+	s := &Store{opts: opts}
+	if err := s.openPools(); err != nil {
 		return nil, err
 	}
-	s := &Store{db: openPool(connector, opts.PoolSize), opts: opts}
+	if err := s.retain(ctx); err != nil { // makes today's partition
+		return nil, errors.Join(err, s.closePools())
+	}
 	log := &log{db: s.db}
 	s.hub = stream.NewHub(stream.HubConfig{Log: log, TotalBytes: opts.HubBytes, ReadBytes: readBytes})
-	s.wakeups = newWakeups(s.db, s.hub, log, opts)
-	s.publisher = newPublisher(s.db, s.hub, s.wakeups)
-	if err := s.retain(ctx); err != nil { // makes today's partition
-		return nil, errors.Join(err, s.db.Close())
-	}
+	s.wakeups = newWakeups(s.notify, s.hub, log, opts)
+	s.publisher = newPublisher(s.appends, s.hub, log, s.wakeups)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.workers.Go(func() { s.publisher.run(work) })
@@ -123,15 +131,40 @@ func (s *Store) Close(ctx context.Context) error {
 	s.stop()
 	done := make(chan struct{})
 	go func() { s.workers.Wait(); close(done) }()
+	var late error
 	select {
 	case <-done:
 	case <-ctx.Done():
-		return fmt.Errorf("store/postgres: close: %w", ctx.Err())
+		late = ctx.Err()
 	}
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(late, s.closePools()); err != nil {
 		return fmt.Errorf("store/postgres: close: %w", err)
 	}
 	return nil
+}
+
+func (s *Store) openPools() (err error) {
+	everyday := s.opts.session()
+	raw := everyday
+	raw.binary = true
+	for _, p := range []struct {
+		pool    **sqlx.DB
+		session session
+		size    int
+	}{
+		{&s.db, everyday, s.opts.PoolSize - commitLanes - 1},
+		{&s.appends, raw, commitLanes},
+		{&s.notify, everyday, 1},
+	} {
+		if *p.pool, err = openPool(s.opts.DSN, p.session, p.size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) closePools() error {
+	return errors.Join(s.db.Close(), s.appends.Close(), s.notify.Close())
 }
 
 // Ping reports whether the database answers.

@@ -47,7 +47,7 @@ const (
 // A payload is id:seq for each stream, or id:seq:c if it was closed, joined by
 // semicolons.
 type wakeups struct {
-	db   *sqlx.DB
+	db   *sqlx.DB // of one connection, which NOTIFY has for itself
 	hub  *stream.Hub
 	log  *log
 	opts Options
@@ -100,7 +100,8 @@ func (w *wakeups) tell(streamID string, n news) {
 		return
 	}
 	w.mu.Lock()
-	w.pending[streamID] = n
+	was := w.pending[streamID]
+	w.pending[streamID] = news{seq: max(was.seq, n.seq), closed: was.closed || n.closed}
 	w.mu.Unlock()
 	kick(w.work)
 }

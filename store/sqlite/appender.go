@@ -7,6 +7,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/orchard9/rdev/internal/chunk"
 	"github.com/orchard9/rdev/stream"
 )
 
@@ -89,7 +90,7 @@ func (a *appending) apply(t *tip, r *request, now int64) (added int64, err error
 	}
 	chunks := r.chunks
 	if len(r.fresh) < len(r.events) { // another owner was ahead
-		chunks = encode(r.fresh)
+		chunks = chunk.Encode(r.fresh)
 	}
 	if err := a.ensure(t, now); err != nil {
 		return 0, err
@@ -98,10 +99,10 @@ func (a *appending) apply(t *tip, r *request, now int64) (added int64, err error
 		a.chunkTx = a.tx.StmtContext(a.ctx, a.chunk)
 	}
 	for _, c := range chunks {
-		if _, err := a.chunkTx.ExecContext(a.ctx, t.num, int64(c.first), int64(c.last), now, len(c.events), c.events); err != nil {
+		if _, err := a.chunkTx.ExecContext(a.ctx, t.num, int64(c.First), int64(c.Last), now, len(c.Events), c.Events); err != nil {
 			return 0, err
 		}
-		added += int64(len(c.events))
+		added += int64(len(c.Events))
 	}
 	t.head = t.head.After(r.fresh)
 	t.changed = true

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/orchard9/rdev/internal/chunk"
 	"github.com/orchard9/rdev/stream"
 )
 
@@ -75,12 +76,12 @@ func (l *eventLog) chunks(ctx context.Context, id string, after uint64, maxBytes
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for bytes := 0; (len(events) == 0 || bytes < maxBytes) && rows.Next(); {
-		var c chunk
-		if err := rows.Scan(&c.first, &c.last, &c.events); err != nil {
+		var c chunk.Chunk
+		if err := rows.Scan(&c.First, &c.Last, &c.Events); err != nil {
 			return nil, err
 		}
 		known := len(events)
-		if events, err = decode(events, c, after); err != nil {
+		if events, err = chunk.Decode(events, c, after); err != nil {
 			return nil, err
 		}
 		for _, e := range events[known:] {

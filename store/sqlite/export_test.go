@@ -8,6 +8,7 @@ import (
 	"github.com/jmoiron/sqlx"
 	"github.com/pressly/goose/v3"
 
+	"github.com/orchard9/rdev/internal/chunk"
 	"github.com/orchard9/rdev/stream"
 )
 
@@ -33,55 +34,29 @@ func (s *Store) cut(ctx context.Context, id string, through uint64) error {
 		const query = `SELECT c.num, c.stream, c.first_seq, c.last_seq, c.added_at, c.events FROM chunks c
 			JOIN streams s ON s.num = c.stream WHERE s.id = ?1 AND c.first_seq <= ?2 AND c.last_seq > ?2`
 		var num, owner, at int64
-		var c chunk
-		err := tx.QueryRowContext(ctx, query, id, int64(through)).Scan(&num, &owner, &c.first, &c.last, &at, &c.events)
+		var c chunk.Chunk
+		err := tx.QueryRowContext(ctx, query, id, int64(through)).Scan(&num, &owner, &c.First, &c.Last, &at, &c.Events)
 		if err == sql.ErrNoRows {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		events, err := decode(nil, c, 0)
+		events, err := chunk.Decode(nil, c, 0)
 		if err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, deleteChunk, num); err != nil {
 			return err
 		}
-		n := int(through - c.first + 1)
+		n := int(through - c.First + 1)
 		for _, part := range [][]stream.Event{events[:n], events[n:]} {
-			for _, c := range encode(part) {
-				if _, err := tx.ExecContext(ctx, insertChunk, owner, int64(c.first), int64(c.last), at, len(c.events), c.events); err != nil {
+			for _, c := range chunk.Encode(part) {
+				if _, err := tx.ExecContext(ctx, insertChunk, owner, int64(c.First), int64(c.Last), at, len(c.Events), c.Events); err != nil {
 					return err
 				}
 			}
 		}
 		return nil
 	})
-}
-
-// A Chunk is a chunk.
-type Chunk struct {
-	First, Last uint64
-	Events      []byte
-}
-
-// ChunkBytes is about how large a chunk is.
-const ChunkBytes = chunkBytes
-
-// ErrCorrupt is the error of a chunk that is not what was written.
-var ErrCorrupt = errCorrupt
-
-// Encode is encode.
-func Encode(events []stream.Event) []Chunk {
-	var chunks []Chunk
-	for _, c := range encode(events) {
-		chunks = append(chunks, Chunk{c.first, c.last, c.events})
-	}
-	return chunks
-}
-
-// Decode is decode.
-func Decode(dst []stream.Event, c Chunk, after uint64) ([]stream.Event, error) {
-	return decode(dst, chunk{c.First, c.Last, c.Events}, after)
 }

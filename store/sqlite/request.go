@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/orchard9/rdev/internal/chunk"
 	"github.com/orchard9/rdev/stream"
 )
 
@@ -11,8 +12,8 @@ import (
 type request struct {
 	stream string
 	events []stream.Event
-	chunks []chunk // of all events, encoded by the publisher
-	bytes  int     // of chunks
+	chunks []chunk.Chunk // of all events, encoded by the publisher
+	bytes  int           // of chunks
 	end    bool
 
 	// taken is set by the writer when it begins, or by the caller when it gives
@@ -27,9 +28,9 @@ type request struct {
 }
 
 func newAppend(id string, events []stream.Event) *request {
-	r := &request{stream: id, events: events, chunks: encode(events), done: make(chan error, 1)}
+	r := &request{stream: id, events: events, chunks: chunk.Encode(events), done: make(chan error, 1)}
 	for _, c := range r.chunks {
-		r.bytes += len(c.events)
+		r.bytes += len(c.Events)
 	}
 	return r
 }

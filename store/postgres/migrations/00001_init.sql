@@ -23,6 +23,7 @@ CREATE TABLE commands (
     state           text NOT NULL,
     key_id          text NOT NULL,
     created_at      timestamptz NOT NULL,
+    ended_at        timestamptz,
     idempotency_key text,
     cancel          boolean NOT NULL DEFAULT false,
     version         bigint NOT NULL DEFAULT 1,
@@ -31,7 +32,7 @@ CREATE TABLE commands (
     doc             bytea NOT NULL
 ) WITH (fillfactor = 50);
 CREATE INDEX commands_of_project ON commands (project, id DESC);
-CREATE INDEX commands_by_age ON commands (created_at);
+CREATE INDEX commands_ended ON commands (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX commands_unfinished ON commands (id) WHERE state IN ('queued', 'running');
 CREATE UNIQUE INDEX commands_idempotency ON commands (key_id, project, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
