@@ -38,6 +38,7 @@ type Config struct {
 	MaxOutput       int64         `koanf:"max_output" default:"268435456" flag:"max-output" for:"serve" help:"bytes of output that are kept of one command"`
 	KeepFor         time.Duration `koanf:"keep_for" default:"168h" flag:"keep-for" for:"serve" help:"how long the output of ended commands is kept"`
 	KeepBytes       int64         `koanf:"keep_bytes" default:"1073741824" flag:"keep-bytes" for:"serve" help:"bytes of output that are kept over all commands; the oldest goes first"`
+	MetricsAddr     string        `koanf:"metrics_addr" flag:"metrics-addr" for:"serve" help:"address for Prometheus metrics at /metrics, without a key; empty: none"`
 	LogLevel        string        `koanf:"log_level" default:"info" flag:"log-level" for:"serve" help:"least important message that is logged: debug, info, warn or error"`
 	LogFormat       string        `koanf:"log_format" default:"auto" flag:"log-format" for:"serve" help:"console, json, or auto: console on a terminal"`
 }

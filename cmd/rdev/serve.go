@@ -16,6 +16,7 @@ import (
 	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/rdev"
 	"github.com/orchard9/rdev/server"
+	"github.com/orchard9/rdev/server/metrics"
 	"github.com/orchard9/rdev/store/sqlite"
 )
 
@@ -97,17 +98,18 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	if c.OnShutdown == "cancel" { // Close cancels what runs
 		defer closing(&err, c.ShutdownTimeout, executor.Close)
 	}
-	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{Keys: store.Keys(), AdminKey: key})
+	counted := metrics.New()
+	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{Keys: counted.Keys(store.Keys()), AdminKey: key})
 	if err != nil {
 		return adminKeyError(c, err)
 	}
 	defer closing(&err, c.ShutdownTimeout, authn.Close)
 	service, err := rdev.New(ctx, rdev.Config{
-		Executor:       executor,
+		Executor:       counted.Executor(executor),
 		Projects:       projects,
-		Commands:       store.Commands(),
-		Broker:         store.Broker(),
-		Keys:           store.Keys(),
+		Commands:       counted.Commands(store.Commands()),
+		Broker:         counted.Broker(store.Broker()),
+		Keys:           counted.Keys(store.Keys()),
 		Policy:         policy.Policy{Level: policy.Level(c.Policy), AllowShell: c.Policy == string(policy.Permissive)},
 		DefaultTimeout: c.DefaultTimeout,
 		MaxTimeout:     c.MaxTimeout,
@@ -119,10 +121,18 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer closing(&err, c.ShutdownTimeout, service.Close)
-	handler, err := server.New(service, authn, serverConfig(listener.Addr(), &log))
+	web := serverConfig(listener.Addr(), &log)
+	web.Observer, web.Ready = counted, ready(service, store)
+	handler, err := server.New(service, authn, web)
 	if err != nil {
 		return err
 	}
+	counted.Streams(handler.OpenStreams)
+	stopMetrics, err := serveMetrics(ctx, c.MetricsAddr, counted, &log)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
 
 	url := "http://" + reachable(listener.Addr())
 	forget, err := writeEndpoint(c.DataDir, url)
