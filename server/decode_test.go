@@ -38,7 +38,7 @@ func TestBodies(t *testing.T) {
 		{"Nothing", shell, `{}`, "command"},
 		{"EmptyCommand", shell, `{"command":"   "}`, "command"},
 		{"BothWays", shell, `{"command":"echo","argv":["echo"]}`, "command"},
-		{"NULInDir", shell, `{"argv":["echo"],"cwd":"a\u0000"}`, "dir"},
+		{"NULInDir", shell, `{"argv":["echo"],"cwd":"a\u0000"}`, "cwd"},
 		{"BadVariable", shell, `{"argv":["echo"],"env":{"A=B":"1"}}`, "env"},
 		{"TimeoutAsWord", shell, `{"argv":["echo"],"timeout":"soon"}`, "timeout"},
 		{"TimeoutNegative", shell, `{"argv":["echo"],"timeout":-1}`, "timeout"},
