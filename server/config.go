@@ -49,6 +49,10 @@ type Config struct {
 	// Ready says whether the program can serve, for GET /readyz: it asks the
 	// store, for example. Its error is logged, not sent. Defaults to always.
 	Ready func(context.Context) error
+	// Parts are what the program stands on, the store for example: GET /readyz
+	// asks each, at most once a second, and with ?verbose says which failed.
+	// Their errors are logged, not sent. Defaults to none.
+	Parts map[string]func(context.Context) error
 	// Observer is told of responses, for metrics. Defaults to none.
 	Observer Observer
 }

@@ -160,6 +160,9 @@
 //	GET /healthz   no key  the process answers
 //	GET /readyz    no key  503 while requests should go elsewhere
 //
+// With ?verbose, "parts" says of each part of the program whether it is ok or
+// failed, in the data or in the details of UNAVAILABLE.
+//
 // # Description
 //
 //	GET /openapi.yaml  no key  this API as OpenAPI 3.1, in YAML

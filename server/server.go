@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -23,6 +24,8 @@ type Server struct {
 	crossOrigin *http.CrossOriginProtection
 	readers     readers
 	buffers     buffers
+	health      health
+	leaving     atomic.Bool // set by Leave
 }
 
 // New returns a Server over svc, whose callers authn tells. It closes neither.

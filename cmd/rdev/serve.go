@@ -122,7 +122,8 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	}
 	defer closing(&err, c.ShutdownTimeout, service.Close)
 	web := serverConfig(listener.Addr(), &log)
-	web.Observer, web.Ready = counted, ready(service, store)
+	web.Observer = counted
+	web.Parts = readyParts(store.Commands(), store.Broker(), executor, projects)
 	handler, err := server.New(service, authn, web)
 	if err != nil {
 		return err
@@ -178,6 +179,7 @@ func (a *app) serveUntilStopped(ctx context.Context, c Config, log *zerolog.Logg
 		ignore()
 		log.Info().Stringer("signal", s).Str("commands", c.OnShutdown).Msg("stopping; once more to stop at once")
 	}
+	handler.Leave()
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownTimeout)
 	defer cancel()

@@ -123,6 +123,7 @@ func TestTour(t *testing.T) {
 	tr := newTour(t)
 	tr.do(200, "GET", "/healthz", "")
 	tr.do(200, "GET", "/readyz", "")
+	tr.do(200, "GET", "/readyz?verbose", "")
 	tr.do(200, "GET", "/openapi.yaml", "")
 	tr.do(401, "GET", "/projects", "", "Authorization", "Bearer nonsense")
 	tr.do(200, "GET", "/projects", "")
