@@ -41,6 +41,11 @@ type Config struct {
 	MetricsAddr     string        `koanf:"metrics_addr" flag:"metrics-addr" for:"serve" help:"address for Prometheus metrics at /metrics, without a key; empty: none"`
 	LogLevel        string        `koanf:"log_level" default:"info" flag:"log-level" for:"serve" help:"least important message that is logged: debug, info, warn or error"`
 	LogFormat       string        `koanf:"log_format" default:"auto" flag:"log-format" for:"serve" help:"console, json, or auto: console on a terminal"`
+
+	DatabaseURL       auth.Secret `koanf:"database_url" for:"serve" help:"Postgres that keeps everything and that several servers may share, as postgres://user:password@host/name?sslmode=verify-full; empty: a file in data_dir"`
+	DatabaseListenURL auth.Secret `koanf:"database_listen_url" for:"serve" help:"the same database without a pooler between, for LISTEN and migrations; empty: database_url"`
+	DatabasePooled    bool        `koanf:"database_pooled" default:"false" for:"serve" help:"whether database_url leads to a pooler in transaction mode, such as PgBouncer: true or false"`
+	DatabasePoolSize  int64       `koanf:"database_pool_size" default:"10" for:"serve" help:"connections to the database at most, besides one for LISTEN; at least 5"`
 }
 
 // A setting is what the tags of one field of Config say.
@@ -106,6 +111,7 @@ func (c Config) check() error {
 		{"max_output", c.MaxOutput},
 		{"keep_for", int64(c.KeepFor)},
 		{"keep_bytes", c.KeepBytes},
+		{"database_pool_size", c.DatabasePoolSize},
 	} {
 		if positive.value <= 0 {
 			return usagef("%s must be more than nothing", positive.key)

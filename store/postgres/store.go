@@ -55,6 +55,9 @@ type Options struct {
 	// OnError is told of failures in the background: of the connection for
 	// LISTEN, of retention. It must not block. Defaults to none.
 	OnError func(error)
+	// OnWakeups is told what wakes readers, once that is known, and when it
+	// has changed. It must not block. Defaults to none.
+	OnWakeups func(Wakeups)
 }
 
 func (o Options) withDefaults() Options {
@@ -73,6 +76,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnError == nil {
 		o.OnError = func(error) {}
+	}
+	if o.OnWakeups == nil {
+		o.OnWakeups = func(Wakeups) {}
 	}
 	return o
 }

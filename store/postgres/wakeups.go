@@ -86,6 +86,7 @@ func (w *wakeups) status() Wakeups {
 func (w *wakeups) run(ctx context.Context) {
 	var workers sync.WaitGroup
 	workers.Go(func() { w.pollForEver(ctx) })
+	workers.Go(func() { w.reportForEver(ctx) })
 	if !w.opts.PollOnly {
 		workers.Go(func() { w.sendForEver(ctx) })
 		workers.Go(func() { w.listenForEver(ctx) })
@@ -183,6 +184,20 @@ func (w *wakeups) hear(payload string) {
 		} else {
 			w.hub.Advance(id, stream.Head{Seq: seq, Closed: closed})
 		}
+	}
+}
+
+// reportForEver tells what wakes readers. A listener that was just replaced is
+// no news.
+func (w *wakeups) reportForEver(ctx context.Context) {
+	var told, seen Wakeups
+	for ; ctx.Err() == nil; pause(ctx, backstop) {
+		status := w.status()
+		if status != told && (status == seen || status == WakeupsNotify) {
+			told = status
+			w.opts.OnWakeups(status)
+		}
+		seen = status
 	}
 }
 
