@@ -17,7 +17,6 @@ import (
 	"github.com/orchard9/rdev/rdev"
 	"github.com/orchard9/rdev/server"
 	"github.com/orchard9/rdev/server/metrics"
-	"github.com/orchard9/rdev/store/sqlite"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -74,13 +73,9 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 
 	failed := func(err error) { log.Error().Err(err).Msg("in the background") }
 
-	store, err := sqlite.Open(ctx, filepath.Join(c.DataDir, "rdev.db"), &sqlite.Options{
-		MaxAge:   c.KeepFor,
-		MaxBytes: c.KeepBytes,
-		OnError:  failed,
-	})
+	store, err := openStorage(ctx, c, &log, failed)
 	if err != nil {
-		return storeError(c.DataDir, err)
+		return err
 	}
 	defer closing(&err, c.ShutdownTimeout, store.Close)
 	key, made, err := adminKey(c)
