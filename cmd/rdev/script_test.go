@@ -33,6 +33,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("HOME", home)
 			env.Setenv("DATA", filepath.Join(home, ".local", "share", "rdev"))
 			env.Setenv("RDEV_ADDR", freeAddr(t))
+			env.Setenv("METRICS", freeAddr(t))
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
