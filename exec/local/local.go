@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/exec"
-	"github.com/orchard9/rdev/exec/shim"
 )
 
 // Config of an Executor.
 type Config struct {
 	// Dir is the folder for the state and the output of commands. It is made
-	// if it is not there, and belongs to one Executor at a time. Required.
+	// if it is not there, and belongs to one Executor at a time, or with Shim
+	// to one daemon. Required.
 	Dir string
 	// Targets returns the folder of the target with that name, and whether
 	// there is such a target. It must be safe for concurrent use; Folders makes
@@ -37,6 +37,11 @@ type Config struct {
 	// MinFree is how many bytes must stay free on the disk of Dir. Defaults to
 	// 16 MiB; negative means no limit.
 	MinFree int64
+	// Shim has commands run under a daemon of the state folder instead of under
+	// this process, which they then outlive: the next Executor follows them, or
+	// finds how they ended. Where the daemon runs already, its own Linger,
+	// Retention and MinFree hold. Defaults to none.
+	Shim *Shim
 }
 
 func (c Config) validate() error {
@@ -45,6 +50,8 @@ func (c Config) validate() error {
 		return errors.New("exec/local: config: Dir is required")
 	case c.Targets == nil:
 		return errors.New("exec/local: config: Targets is required")
+	case c.Shim != nil && len(c.Shim.Command) == 0:
+		return errors.New("exec/local: config: Shim.Command is required")
 	}
 	return nil
 }
@@ -58,11 +65,11 @@ func Folders(folders map[string]string) func(string) (string, bool) {
 	}
 }
 
-// Executor runs commands as children of this process. It implements
-// exec.Executor and exec.Locator; every target has the same Instance, that of
-// the state folder.
+// Executor runs commands as children of this process or of a daemon. It
+// implements exec.Executor and exec.Locator; every target has the same
+// Instance, that of the state folder.
 type Executor struct {
-	engine  *shim.Engine
+	runner  runner
 	targets func(string) (string, bool)
 }
 
@@ -71,24 +78,34 @@ var (
 	_ exec.Locator  = (*Executor)(nil)
 )
 
+// A runner runs commands in folders: an engine in this process, or a daemon's.
+type runner interface {
+	Execute(ctx context.Context, folder string, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error)
+	Cancel(ctx context.Context, id string) error
+	instance(ctx context.Context) (string, error)
+	close(ctx context.Context) error
+}
+
 // New opens the state folder and cleans up after a process that died with it:
 // what is left of its commands is killed, and they are exec.ErrLost. The error
 // wraps shim.ErrInUse while another Executor has the folder. The caller must
 // Close the Executor.
+//
+// With Config.Shim it starts the daemon of the folder, or finds it running
+// with its commands.
 func New(config Config) (*Executor, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	engine, err := shim.Open(config.Dir, &shim.Options{
-		Env:       config.Env,
-		Linger:    config.Linger,
-		Retention: config.Retention,
-		MinFree:   config.MinFree,
-	})
+	open := openEngine
+	if config.Shim != nil {
+		open = openDaemon
+	}
+	runner, err := open(config)
 	if err != nil {
 		return nil, fmt.Errorf("exec/local: %w", err)
 	}
-	return &Executor{engine: engine, targets: config.Targets}, nil
+	return &Executor{runner: runner, targets: config.Targets}, nil
 }
 
 // Execute implements exec.Executor. A command that was started goes on or ends
@@ -101,7 +118,7 @@ func (x *Executor) Execute(ctx context.Context, cmd exec.Command, sink func([]ex
 	if !ok {
 		return exec.Result{}, notFound(cmd.Target.Name)
 	}
-	return x.engine.Execute(ctx, folder, cmd, sink)
+	return x.runner.Execute(ctx, folder, cmd, sink)
 }
 
 // Cancel implements exec.Executor.
@@ -109,11 +126,11 @@ func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) er
 	if _, ok := x.targets(target.Name); !ok {
 		return notFound(target.Name)
 	}
-	return x.engine.Cancel(ctx, id)
+	return x.runner.Cancel(ctx, id)
 }
 
 // Locate implements exec.Locator.
-func (x *Executor) Locate(_ context.Context, name string) (exec.Target, error) {
+func (x *Executor) Locate(ctx context.Context, name string) (exec.Target, error) {
 	folder, ok := x.targets(name)
 	if !ok {
 		return exec.Target{}, notFound(name)
@@ -125,14 +142,19 @@ func (x *Executor) Locate(_ context.Context, name string) (exec.Target, error) {
 	if err != nil {
 		return exec.Target{}, fmt.Errorf("exec/local: %w: the folder of %q cannot be opened: %w", exec.ErrTargetNotReady, name, err)
 	}
-	return exec.Target{Name: name, Instance: x.engine.Instance()}, nil
+	instance, err := x.runner.instance(ctx)
+	if err != nil {
+		return exec.Target{}, fmt.Errorf("exec/local: %w: %w", exec.ErrTargetNotReady, err)
+	}
+	return exec.Target{Name: name, Instance: instance}, nil
 }
 
 // Close cancels all commands, waits for their end and gives the state folder
 // back. If ctx ends first, commands are killed without their grace, and Close
-// returns the cause after that.
+// returns the cause after that; with Shim, the daemon goes on cancelling them,
+// and Close returns the cause at once. With Shim.Leave it leaves them alone.
 func (x *Executor) Close(ctx context.Context) error {
-	if err := x.engine.Close(ctx); err != nil {
+	if err := x.runner.close(ctx); err != nil {
 		return fmt.Errorf("exec/local: %w", err)
 	}
 	return nil

@@ -159,11 +159,21 @@ func (c *Client) Drain(ctx context.Context) error {
 }
 
 // Stop cancels all commands, waits for their end and ends the server. If ctx
-// ends first, that goes on without a witness.
+// ends first, that goes on without a witness. Calls of Execute get their
+// results before, unless their sinks take longer than a few seconds.
 func (c *Client) Stop(ctx context.Context) error {
-	_, err := c.call(ctx, kindDrain, drainStop)
-	return err
+	if _, err := c.call(ctx, kindDrain, drainStop); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(stopWait); len(c.slots) > 0 && time.Now().Before(deadline) && ctx.Err() == nil; {
+		time.Sleep(5 * time.Millisecond)
+	}
+	return nil
 }
+
+// stopWait is how long the outcomes of commands that were stopped have to reach
+// those who follow them.
+const stopWait = 5 * time.Second
 
 // call makes a request that has one answer, again after each connection that
 // broke: all of them are idempotent.

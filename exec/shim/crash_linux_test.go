@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(hostVariable); dir != "" {
 		os.Exit(host(dir, os.Getenv("SHIM_TEST_SCRIPT")))
 	}
+	if dir := os.Getenv(subreaperVariable); dir != "" {
+		os.Exit(subreaper(dir))
+	}
 	goleak.VerifyTestMain(m)
 }
 

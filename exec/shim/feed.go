@@ -71,6 +71,8 @@ func (f *feed) hasCredit() bool {
 
 // run executes the request and tells the client how that ended.
 func (f *feed) run(request executeRequest, env []string) {
+	f.peer.server.countFeed(1)
+	defer f.peer.server.countFeed(-1)
 	c, err := f.attach(request, env)
 	if err != nil {
 		f.peer.release(f.channel)

@@ -56,9 +56,16 @@ func (t *tree) kill() (survivors []int) {
 	}
 	deadline := time.Now().Add(killWait)
 	window := t.pids.since(t.leader, t.forked)
+	killed := false
+	defer func() {
+		if killed {
+			t.birth.reapOrphans()
+		}
+	}()
 	for clean := 0; clean < 2; {
 		found := t.members(window)
 		if len(found) > 0 {
+			killed = true
 			for _, pid := range found {
 				t.killOne(pid)
 			}

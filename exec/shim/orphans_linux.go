@@ -100,6 +100,14 @@ func (b *birth) owns(pid int, s stat) bool {
 	return true
 }
 
+// reapOrphans reaps what the command has left behind, so that not even zombies
+// are to be seen when it is over.
+func (b *birth) reapOrphans() {
+	if b != nil {
+		b.home.reapAll()
+	}
+}
+
 func (o *orphanage) isLeader(pid int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

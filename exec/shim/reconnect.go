@@ -31,7 +31,7 @@ func (c *Client) keepConnected() {
 		c.publish(l, err)
 		if err == nil {
 			l.keepAlive(c.config.Heartbeat)
-			err = l.receive(l.handle)
+			_ = l.receive(l.handle)
 			l.work.Wait()
 			l.unhook()
 			c.publish(nil, nil)

@@ -40,6 +40,7 @@ type Server struct {
 	options ServerOptions
 
 	mu          sync.Mutex
+	feeds       int
 	connections int
 	quietSince  time.Time // when the last connection ended
 }
@@ -133,6 +134,19 @@ func (s *Server) ServeConn(ctx context.Context, conn io.ReadWriteCloser) error {
 		return io.EOF
 	}
 	return fmt.Errorf("exec/shim: serve: %w", err)
+}
+
+// Followers returns how many calls of Execute are being served.
+func (s *Server) Followers() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.feeds
+}
+
+func (s *Server) countFeed(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.feeds += n
 }
 
 func (s *Server) count(n int) {

@@ -1,0 +1,97 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+)
+
+// A Program is one that has this package's commands.
+type Program struct {
+	// Self calls it again: {"/usr/bin/rdev", "shim"}. Required.
+	Self []string
+	// Build says which program it is, for people.
+	Build string
+
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+}
+
+// Run executes the command in args, and returns when it has done its work.
+func (p Program) Run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New("want a command: serve or connect")
+	}
+	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
+	flags.SetOutput(p.Stderr)
+	config := Config{Build: p.Build}
+	flags.StringVar(&config.Dir, "dir", "", "the state folder")
+	flags.DurationVar(&config.IdleExit, "idle-exit", 0, "end after so long without use; negative: never")
+	flags.DurationVar(&config.Linger, "linger", 0, "how long children that hold the output open may outlive their command")
+	flags.DurationVar(&config.Retention, "retention", 0, "how long ended commands are remembered")
+	flags.Int64Var(&config.MinFree, "min-free", 0, "bytes of the disk that stay free")
+	detach := flags.Bool("detach", false, "serve: start in the background")
+	ready := flags.Bool("ready", false, "serve: be what --detach starts")
+	if err := flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("what is %q?", flags.Arg(0))
+	case config.Dir == "":
+		return errors.New("--dir is required")
+	}
+	switch args[0] {
+	case "connect":
+		return p.connect(ctx, config)
+	case "serve":
+	default:
+		return fmt.Errorf("there is no command %q: want serve or connect", args[0])
+	}
+	if *detach {
+		return p.spawn(config)
+	}
+	if *ready {
+		return serveDetached(ctx, config)
+	}
+	config.Log = p.Stderr
+	tuneMemory()
+	return Serve(ctx, config, func() {})
+}
+
+// tuneMemory makes the process small: what it does most is to wait.
+func tuneMemory() { debug.SetGCPercent(50) }
+
+// connect connects stdin and stdout to the daemon until either side ends. What
+// is read from a connection that the daemon has closed is still written.
+func (p Program) connect(ctx context.Context, config Config) error {
+	conn, err := Dial(ctx, config.Dir, Start{
+		Command:   p.Self,
+		IdleExit:  config.IdleExit,
+		Linger:    config.Linger,
+		Retention: config.Retention,
+		MinFree:   config.MinFree,
+	})
+	if err != nil {
+		return err
+	}
+	tuneMemory()
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	go func() {
+		// Ends with the process, or with its stdin.
+		_, _ = io.Copy(conn, p.Stdin)
+		conn.Close()
+	}()
+	_, err = io.Copy(p.Stdout, conn)
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
