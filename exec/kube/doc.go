@@ -1,0 +1,46 @@
+// Package kube runs commands in pods of a Kubernetes cluster, and finds the
+// projects that they belong to. It is the exec.Executor and the rdev.Projects
+// of a server whose projects are pods.
+//
+// # Projects
+//
+// A pod with the label rdev.orchard9.ai/project=true belongs to the project
+// that its label rdev.orchard9.ai/name names. The annotations
+// rdev.orchard9.ai/description, /container and /workspace say the rest, and the
+// ConfigMap rdev-config in the same namespace overrides them (see Settings). A
+// watch keeps all of that in memory: a change is visible as soon as the API
+// server tells of it, and nothing has to be refreshed.
+//
+// # What exec promises, and what this package promises
+//
+// The exec of Kubernetes reports success for a command whose connection broke:
+// the end of the status stream without a status is taken for exit code 0, in
+// the client and inside the API server. It addresses pods by name, so that a
+// command meant for one pod can start in its replacement. It leaves processes
+// running whose caller is gone. So every exec of this package runs a small
+// script in the pod's sh that
+//
+//   - says that it is there, before it is told what to run. The command goes in
+//     over standard input only after the API server has confirmed that the name
+//     still means the pod and the container that were chosen. What fails before
+//     that certainly never started, and is tried again. It also keeps arguments
+//     and environment out of the exec's URL, and so out of audit logs.
+//   - says how the command ended, behind its output, on both streams. Only that
+//     is an outcome. A stream that ends without it is exec.ErrOutcomeUnknown,
+//     or exec.ErrLost with the reason from the pod's status where the pod or
+//     the container is gone. Nothing is ever started twice.
+//
+// Output is taken from the connection as fast as it comes and kept beside this
+// process (in memory, and in a temporary file when it grows), because a reader
+// that stalls a connection of exec for seconds loses output or the exit code.
+//
+// # Direct mode
+//
+// One exec for each command is called direct mode. What it cannot promise:
+// commands do not outlive this process or their connection; timeouts are kept
+// by this process; an exit code of 128+n is reported as signal n, because a
+// shell does not tell the two apart; processes that left the session of the
+// command and wiped their environment are not found when it is cancelled.
+//
+// A container without sh cannot run commands: exec.ErrTargetNotReady says so.
+package kube

@@ -1,0 +1,281 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/orchard9/rdev/exec"
+)
+
+// Executor runs commands in pods. It implements exec.Executor and exec.Locator;
+// Projects are what its targets belong to.
+type Executor struct {
+	options  Options
+	client   typedcorev1.CoreV1Interface
+	streamer *streamer
+	watcher  *watcher
+	ctx      context.Context // ends with Close
+	stop     context.CancelFunc
+	work     sync.WaitGroup // the running commands
+
+	mu       sync.Mutex
+	closed   bool
+	commands map[string]*command // by ID
+	ended    []*command          // the oldest first
+}
+
+var (
+	_ exec.Executor = (*Executor)(nil)
+	_ exec.Locator  = (*Executor)(nil)
+)
+
+// New watches the pods and the settings in the namespace and returns when it
+// knows the pods. Nothing of cfg but its rate limit and User-Agent is changed,
+// in a copy. The caller must Close the Executor.
+func New(cfg *rest.Config, opts *Options) (*Executor, error) {
+	options := opts.withDefaults()
+	if err := options.validate(); err != nil {
+		return nil, fmt.Errorf("exec/kube: %w", err)
+	}
+	cfg = rest.CopyConfig(cfg)
+	cfg.UserAgent = options.userAgent()
+	// The API server shares its capacity out fairly by itself. A limit on this
+	// side only makes commands wait for one another.
+	cfg.QPS, cfg.Burst, cfg.RateLimiter = -1, -1, nil
+	client, err := typedcorev1.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("exec/kube: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	x := &Executor{
+		options:  options,
+		client:   client,
+		streamer: &streamer{config: cfg, client: client.RESTClient()},
+		ctx:      ctx,
+		stop:     stop,
+		commands: make(map[string]*command),
+	}
+	// The first reason why there is no list is the one to tell.
+	first := make(chan error, 1)
+	watched := options
+	watched.OnError = func(err error) {
+		select {
+		case first <- err:
+		default:
+		}
+		options.OnError(err)
+	}
+	if x.watcher, err = newWatcher(ctx, client, watched); err == nil {
+		err = x.watcher.sync(ctx, options.SyncTimeout)
+	}
+	if err != nil {
+		stop()
+		select {
+		case reason := <-first:
+			err = fmt.Errorf("%w: %w", err, reason)
+		default:
+		}
+		return nil, fmt.Errorf("exec/kube: watch namespace %s: %w", options.Namespace, err)
+	}
+	return x, nil
+}
+
+// Execute implements exec.Executor.
+func (x *Executor) Execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error) {
+	if err := cmd.Validate(); err != nil {
+		return exec.Result{}, err
+	}
+	if err := checkDir(cmd.Dir); err != nil {
+		return exec.Result{}, err
+	}
+	c, err := x.attach(ctx, cmd.WithDefaults())
+	if err != nil {
+		return exec.Result{}, fmt.Errorf("exec/kube: execute %s: %w", cmd.ID, err)
+	}
+	defer x.detach(c)
+	return c.follow(ctx, cmd.After, sink)
+}
+
+// attach returns the command with the ID, which it starts if it is unknown.
+func (x *Executor) attach(ctx context.Context, cmd exec.Command) (*command, error) {
+	digest := cmd.Digest()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.forgetOld()
+	if c := x.commands[cmd.ID]; c != nil {
+		if c.digest != digest {
+			return nil, exec.ErrConflict
+		}
+		c.followers++
+		return c, nil
+	}
+	switch _, err := x.watcher.resolve(cmd.Target); {
+	case x.closed:
+		return nil, fmt.Errorf("%w: the executor is closed", exec.ErrNotStarted)
+	case err != nil && !errors.Is(err, exec.ErrTargetNotReady):
+		return nil, err
+	case cmd.After > 0:
+		// The caller has lines of it, so it ran, and this process does not know
+		// it. It must not run again.
+		return nil, fmt.Errorf("%w: it ran in direct mode and ended with the process that ran it", exec.ErrLost)
+	case err != nil:
+		return nil, err
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%w: %w", exec.ErrNotStarted, context.Cause(ctx))
+	}
+	c := newCommand(x, cmd, digest)
+	c.followers = 1
+	x.commands[cmd.ID] = c
+	x.work.Go(func() { x.run(c) })
+	return c, nil
+}
+
+func (x *Executor) detach(c *command) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c.followers--
+}
+
+// run makes attempts until one starts the command.
+func (x *Executor) run(c *command) {
+	started := time.Now()
+	pauses := newBackOff()
+	for {
+		p, err := x.watcher.resolve(c.cmd.Target)
+		if err == nil {
+			err = c.attempt(p)
+		}
+		var f *failure
+		again := errors.As(err, &f) && !f.final || err != nil && f == nil && errors.Is(err, exec.ErrTargetNotReady) && c.released.IsZero()
+		pause := pauses.NextBackOff()
+		if !again || c.isEndWanted() || time.Since(started)+pause > x.options.Patience {
+			x.finish(c, err)
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-c.endWanted:
+		case <-x.ctx.Done():
+		}
+	}
+}
+
+// finish ends a command. One that certainly did not start is not remembered.
+func (x *Executor) finish(c *command, err error) {
+	x.mu.Lock()
+	if c.started || err == nil || isOutcome(err) {
+		x.ended = append(x.ended, c)
+	} else {
+		delete(x.commands, c.cmd.ID)
+	}
+	x.mu.Unlock()
+	c.finish(err)
+}
+
+func isOutcome(err error) bool {
+	return errors.Is(err, exec.ErrProgramNotFound) || errors.Is(err, exec.ErrNotExecutable) || errors.Is(err, exec.ErrOutcomeUnknown) || errors.Is(err, exec.ErrLost)
+}
+
+// forgetOld forgets commands that ended long ago, or are too many. The lock is
+// held.
+func (x *Executor) forgetOld() {
+	kept := x.ended[:0]
+	surplus := len(x.ended) - x.options.MaxEnded
+	for i, c := range x.ended {
+		old := i < surplus || x.options.Retention > 0 && c.isDone() && time.Since(c.endTime()) > x.options.Retention
+		if old && c.followers == 0 && c.isDone() {
+			delete(x.commands, c.cmd.ID)
+			c.out.spool.close()
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(x.ended[len(kept):])
+	x.ended = kept
+}
+
+// Cancel implements exec.Executor.
+func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) error {
+	x.mu.Lock()
+	c := x.commands[id]
+	x.mu.Unlock()
+	if c == nil {
+		if len(x.watcher.byName(target.Name)) == 0 {
+			return fmt.Errorf("exec/kube: cancel %s: %w: no pod belongs to the project %q", id, exec.ErrTargetNotFound, target.Name)
+		}
+		return nil
+	}
+	if c.isDone() {
+		return nil
+	}
+	c.end(exec.Canceled)
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		return fmt.Errorf("exec/kube: cancel %s: its end was not awaited: %w", id, context.Cause(ctx))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.killErr != nil:
+		return fmt.Errorf("exec/kube: cancel %s: %w", id, c.killErr)
+	case len(c.survivors) > 0:
+		return fmt.Errorf("exec/kube: cancel %s: processes %v are still alive", id, c.survivors)
+	}
+	return nil
+}
+
+// Locate implements exec.Locator.
+func (x *Executor) Locate(_ context.Context, name string) (exec.Target, error) {
+	p, err := x.watcher.resolve(exec.Target{Name: name})
+	if err != nil {
+		return exec.Target{}, fmt.Errorf("exec/kube: locate %s: %w", name, err)
+	}
+	return exec.Target{Name: name, Instance: p.instance()}, nil
+}
+
+// Close cancels all commands of direct mode, waits for their end and ends the
+// watch. If ctx ends first, they are left to themselves, and Close returns the
+// cause.
+func (x *Executor) Close(ctx context.Context) error {
+	x.mu.Lock()
+	x.closed = true
+	for _, c := range x.commands {
+		c.end(exec.Canceled)
+	}
+	x.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		x.work.Wait()
+		close(ended)
+	}()
+	var err error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = fmt.Errorf("exec/kube: close: commands are left running: %w", context.Cause(ctx))
+	}
+	x.stop()
+	<-ended
+	x.watcher.work.Wait()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, c := range x.ended {
+		c.out.spool.close()
+	}
+	return err
+}
+
+// newBackOff returns the pauses between attempts, a part of each by chance.
+func newBackOff() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval, b.RandomizationFactor, b.Multiplier = 100*time.Millisecond, 5*time.Second, 0.5, 2
+	return b
+}

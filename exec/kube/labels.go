@@ -1,0 +1,27 @@
+package kube
+
+// What a pod says about its project. The ones that are free text are
+// annotations, because the value of a label cannot hold spaces.
+const (
+	prefix = "rdev.orchard9.ai/"
+
+	// ProjectLabel with the value "true" makes a pod belong to a project.
+	ProjectLabel = prefix + "project"
+	// NameLabel is the name of the project.
+	NameLabel = prefix + "name"
+	// DescriptionAnnotation describes it. A label of the same key is read where
+	// there is no annotation.
+	DescriptionAnnotation = prefix + "description"
+	// ContainerAnnotation names the container that commands run in. Without it
+	// kubectl's annotation kubectl.kubernetes.io/default-container counts, and
+	// then the first container.
+	ContainerAnnotation = prefix + "container"
+	// WorkspaceAnnotation is the folder that commands run in and cannot leave
+	// with their Dir. Without it that is the working folder of the container.
+	WorkspaceAnnotation = prefix + "workspace"
+
+	defaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
+	podIndexLabel              = "apps.kubernetes.io/pod-index"
+
+	projectSelector = ProjectLabel + "=true"
+)

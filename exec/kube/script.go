@@ -1,0 +1,214 @@
+package kube
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/orchard9/rdev/exec"
+)
+
+// bootScript is the script that an exec names, with a nonce as its $1: it says
+// that it is there and with which process id, reads a second script from
+// standard input up to a line that is the nonce, and becomes that. Shells read
+// lines byte by byte, so that what follows is left for the command. If the
+// connection breaks before the nonce, nothing is run.
+const bootScript = `printf '\036rdev:%s:ready:%s\n' "$1" "$$" >&2
+s=
+while IFS= read -r l; do
+if [ "$l" = "$1" ]; then eval "$s"; exit; fi
+s="$s$l
+"
+done
+exit 125`
+
+// bootArgv is the argv of an exec.
+func bootArgv(nonce string) []string { return []string{"sh", "-c", bootScript, "rdev", nonce} }
+
+// commandScript runs a command. Its records, on stderr:
+//
+//	workspace, dir          the folder cannot be entered
+//	outside                 the folder is not in the workspace
+//	notfound, notexec       the program cannot be executed
+//	start                   the command is about to start
+//
+// and on both streams, behind all output:
+//
+//	end:CODE                it has ended
+//
+// The command is a subshell that executes the program, so that builtins are
+// not mistaken for programs. The session that an exec is in by itself is what
+// the command's processes have in common; killScript finds them by that.
+const commandScript = `rec() { printf '\036rdev:%s:%s\n' "$n" "$1" >&2; }
+if [ -n "$w" ]; then cd -P "$w" 2>/dev/null || { rec workspace; exit 0; }; fi
+r=$(pwd -P)
+if ! cd -P "./$d" 2>/dev/null; then rec dir; exit 0; fi
+case "$(pwd -P)/" in "${r%/}"/*) ;; *) rec outside; exit 0 ;; esac
+set -f
+f= b=notfound
+case $p in
+*/*) f=$p; if [ ! -e "$f" ]; then rec notfound; exit 0; fi
+  if [ ! -f "$f" ] || [ ! -x "$f" ]; then rec notexec; exit 0; fi ;;
+*) IFS=:
+  for i in $P; do
+    i=${i:-.}/$p
+    if [ -f "$i" ]; then if [ -x "$i" ]; then f=$i; break; fi; b=notexec; fi
+  done
+  unset IFS
+  if [ -z "$f" ]; then rec "$b"; exit 0; fi ;;
+esac
+trap : TERM INT HUP QUIT
+rec start
+exec 3>&2 2>/dev/null
+run
+c=$?
+printf '\036rdev:%s:end:%s\n' "$n" "$c"
+printf '\036rdev:%s:end:%s\n' "$n" "$c" >&3
+exit "$c"
+`
+
+// cookieVariable marks the processes of a command that leave its session.
+const cookieVariable = "RDEV_COOKIE"
+
+// idVariable tells a command its ID.
+const idVariable = "RDEV_COMMAND_ID"
+
+// commandInput is what an exec's standard input carries for a command.
+func commandInput(cmd exec.Command, p place, nonce string) []byte {
+	var b strings.Builder
+	b.Grow(len(cmd.Stdin) + 4096)
+	assign := func(name, value string) { b.WriteString(name + "=" + quote(value) + "\n") }
+	assign("n", nonce)
+	assign("w", p.workspace)
+	assign("d", cmd.Dir)
+	assign("p", cmd.Argv[0])
+	if path, ok := cmd.Env["PATH"]; ok {
+		assign("P", path)
+	} else {
+		b.WriteString("P=$PATH\n")
+	}
+	b.WriteString(runFunction(cmd, nonce))
+	b.WriteString(commandScript)
+	b.WriteString(nonce + "\n")
+	b.Write(cmd.Stdin)
+	return []byte(b.String())
+}
+
+// runFunction is the shell function that runs the program: its environment and
+// its arguments stand nowhere else.
+func runFunction(cmd exec.Command, nonce string) string {
+	var b strings.Builder
+	b.WriteString("run() {\n(\n")
+	own := maps.Clone(cmd.Env)
+	if own == nil {
+		own = make(map[string]string)
+	}
+	own[idVariable] = cmd.ID
+	own[cookieVariable] = nonce
+	var odd []string // no names for a shell
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if isShellName(name) {
+			b.WriteString("export " + name + "=" + quote(own[name]) + "\n")
+		} else {
+			odd = append(odd, quote(name+"="+own[name]))
+		}
+	}
+	b.WriteString("exec")
+	if len(odd) > 0 {
+		b.WriteString(" env " + strings.Join(odd, " "))
+	}
+	if strings.HasPrefix(cmd.Argv[0], "-") {
+		b.WriteString(` "$f"`) // exec has options of its own
+	} else {
+		b.WriteString(" " + quote(cmd.Argv[0]))
+	}
+	for _, arg := range cmd.Argv[1:] {
+		b.WriteString(" " + quote(arg))
+	}
+	if cmd.Stdin == nil {
+		b.WriteString(" </dev/null")
+	}
+	b.WriteString(" 2>&3 3>&-\n)\n}\n")
+	return b.String()
+}
+
+// killScript ends the processes of a command: those in its session but for the
+// process with its number, which waits for them and tells the exit code, and
+// those that carry its cookie. TERM, its grace in tenths of a second, KILL, and
+// that again until none was left twice in a row or there is no hope. The record
+// "gone" names what is still alive.
+const killScript = `members() {
+m=
+for i in /proc/[0-9]*; do
+  q=${i#/proc/}
+  if [ "$q" = "$s" ] && [ -z "$a" ]; then continue; fi
+  l=
+  { IFS= read -r l <"$i/stat"; } 2>/dev/null
+  set -- ${l##*) }
+  case "$1" in ''|Z|X) continue ;; esac
+  if [ "$4" = "$s" ]; then m="$m $q"; fi
+done
+for i in $(holders); do
+  q=${i#/proc/}; q=${q%/environ}
+  l=
+  { IFS= read -r l <"/proc/$q/stat"; } 2>/dev/null
+  set -- ${l##*) }
+  case "$1" in ''|Z|X) continue ;; esac
+  case "$m " in *" $q "*) ;; *) m="$m $q" ;; esac
+done
+}
+if printf 'a\0b\0' | grep -qzxF b 2>/dev/null; then
+  holders() { grep -lszxF "$k" /proc/[0-9]*/environ; }
+else
+  holders() {
+  for j in /proc/[0-9]*/environ; do
+    if tr '\0' '\n' <"$j" | grep -qxF "$k"; then echo "$j"; fi
+  done 2>/dev/null
+  }
+fi
+pause() { sleep 0.1 2>/dev/null || sleep 1; }
+if [ "$g" -gt 0 ]; then
+  members
+  if [ -n "$m" ]; then kill -TERM $m 2>/dev/null; fi
+  while members; [ -n "$m" ] && [ "$g" -gt 0 ]; do pause; g=$((g-1)); done
+fi
+z=0 t=0
+while [ "$z" -lt 2 ] && [ "$t" -lt 50 ]; do
+  t=$((t+1))
+  members
+  if [ -z "$m" ]; then z=$((z+1)); else z=0; kill -KILL $m 2>/dev/null; pause; fi
+done
+printf '\036rdev:%s:gone:%s\n' "$n" "$m" >&2
+`
+
+// killInput is what an exec's standard input carries to end the command of the
+// session. With all, the process that the session is named for goes, too.
+func killInput(nonce, session, cookie string, tenths int64, all bool) []byte {
+	var b strings.Builder
+	assign := func(name, value string) { b.WriteString(name + "=" + quote(value) + "\n") }
+	assign("n", nonce)
+	assign("s", session)
+	assign("k", cookieVariable+"="+cookie)
+	assign("g", formatInt(tenths))
+	if all {
+		assign("a", "1")
+	} else {
+		assign("a", "")
+	}
+	b.WriteString(killScript + nonce + "\n")
+	return []byte(b.String())
+}
+
+// quote makes any text one word of a shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+func isShellName(name string) bool {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '_', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', i > 0 && '0' <= c && c <= '9':
+		default:
+			return false
+		}
+	}
+	return name != ""
+}

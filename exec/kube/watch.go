@@ -1,0 +1,157 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+// The indexes of the pods.
+const (
+	byProject = "project"
+	byUID     = "uid"
+)
+
+// A watcher holds the pods of all projects and the settings in memory, as the
+// API server tells of them.
+type watcher struct {
+	pods     cache.SharedIndexInformer
+	settings settings
+	work     sync.WaitGroup
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at each change
+}
+
+// newWatcher starts to watch, until ctx ends. The first list of pods may still
+// be on its way: see sync.
+func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options Options) (*watcher, error) {
+	w := &watcher{changed: make(chan struct{})}
+	pods := client.Pods(options.Namespace)
+	w.pods = cache.NewSharedIndexInformer(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = projectSelector
+			return pods.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = projectSelector
+			return pods.Watch(ctx, o)
+		},
+	}, &corev1.Pod{}, 0, cache.Indexers{byProject: indexProject, byUID: indexUID})
+	maps := client.ConfigMaps(options.Namespace)
+	only := fields.OneTermEqualSelector(metav1.ObjectNameField, SettingsName).String()
+	config := cache.NewSharedIndexInformer(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = only
+			list, err := maps.List(ctx, o)
+			w.settings.readable(err)
+			return list, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = only
+			events, err := maps.Watch(ctx, o)
+			w.settings.readable(err)
+			return events, err
+		},
+	}, &corev1.ConfigMap{}, 0, cache.Indexers{})
+
+	_, podsErr := w.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { w.announce() },
+		UpdateFunc: func(any, any) { w.announce() },
+		DeleteFunc: func(any) { w.announce() },
+	})
+	_, configErr := config.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    w.take,
+		UpdateFunc: func(_, now any) { w.take(now) },
+		DeleteFunc: func(any) { w.take((*corev1.ConfigMap)(nil)) },
+	})
+	err := errors.Join(podsErr, configErr,
+		w.pods.SetTransform(stripPod),
+		w.pods.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+			options.OnError(fmt.Errorf("exec/kube: watch pods: %w", err))
+		}),
+		config.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
+			options.OnError(fmt.Errorf("exec/kube: watch %s: %w", SettingsName, err))
+		}))
+	if err != nil {
+		return nil, err
+	}
+	w.work.Go(func() { w.pods.RunWithContext(ctx) })
+	w.work.Go(func() { config.RunWithContext(ctx) })
+	return w, nil
+}
+
+// sync waits for the first list of pods.
+func (w *watcher) sync(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if !cache.WaitForCacheSync(ctx.Done(), w.pods.HasSynced) {
+		return fmt.Errorf("there is no list of pods after %v", limit)
+	}
+	return nil
+}
+
+func (w *watcher) take(object any) {
+	m, _ := object.(*corev1.ConfigMap)
+	w.settings.set(m)
+	w.announce()
+}
+
+func (w *watcher) announce() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// next returns a channel that is closed at the next change. Whoever takes it
+// before looking misses nothing.
+func (w *watcher) next() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed
+}
+
+// byName returns the pods of a project.
+func (w *watcher) byName(project string) []*corev1.Pod { return w.index(byProject, project) }
+
+// byUID returns the pod with that UID, or nil.
+func (w *watcher) byUID(uid types.UID) *corev1.Pod {
+	if pods := w.index(byUID, string(uid)); len(pods) > 0 {
+		return pods[0]
+	}
+	return nil
+}
+
+func (w *watcher) index(index, value string) []*corev1.Pod {
+	objects, _ := w.pods.GetIndexer().ByIndex(index, value) // fails for unknown indexes alone
+	pods := make([]*corev1.Pod, 0, len(objects))
+	for _, o := range objects {
+		pods = append(pods, o.(*corev1.Pod))
+	}
+	return pods
+}
+
+func (w *watcher) names() []string { return w.pods.GetIndexer().ListIndexFuncValues(byProject) }
+
+func indexProject(object any) ([]string, error) {
+	if name := object.(*corev1.Pod).Labels[NameLabel]; name != "" {
+		return []string{name}, nil
+	}
+	return nil, nil
+}
+
+func indexUID(object any) ([]string, error) {
+	return []string{string(object.(*corev1.Pod).UID)}, nil
+}
