@@ -1,0 +1,123 @@
+package kube_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matryer/is"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/orchard9/rdev/exec/kube"
+	"github.com/orchard9/rdev/internal/kubetest"
+	"github.com/orchard9/rdev/rdev"
+)
+
+// look returns the project, or one without a name if there is none.
+func look(t *testing.T, x *kube.Executor, name string) rdev.Project {
+	t.Helper()
+	p, err := x.Projects().Get(t.Context(), name)
+	if err != nil {
+		return rdev.Project{}
+	}
+	return p
+}
+
+func TestDiscovery(t *testing.T) {
+	c := kubetest.Shared(t)
+	t.Run("APodThatComesAndGoesIsSeenWithinASecond", func(t *testing.T) {
+		is := is.New(t)
+		namespace := c.Namespace(t)
+		x := newExecutor(t, namespace, nil)
+		list, err := x.Projects().List(t.Context())
+		is.NoErr(err)
+		is.Equal(len(list), 0)
+
+		pod := runPod(t, namespace, "web", func(p *kubetest.Pod) {
+			p.Annotations[kube.DescriptionAnnotation] = "The web shop, in Ürümqi"
+		})
+		// RunPod has seen it run; now it is the watch's turn.
+		seen := time.Now()
+		eventually(t, "the project runs", func() bool { return look(t, x, "web").Status == rdev.StatusRunning })
+		is.True(time.Since(seen) < time.Second)
+		is.Equal(look(t, x, "web").Description, "The web shop, in Ürümqi")
+		is.Equal(look(t, x, "web").Detail, "")
+		list, err = x.Projects().List(t.Context())
+		is.NoErr(err)
+		is.Equal(len(list), 1)
+
+		is.NoErr(c.DeletePod(limited(t), namespace, pod.Name))
+		gone := time.Now()
+		eventually(t, "the project is gone", func() bool { return look(t, x, "web").Name == "" })
+		is.True(time.Since(gone) < time.Second)
+	})
+	t.Run("SeveralPodsOfOneProjectResolveToTheOldest", func(t *testing.T) {
+		is := is.New(t)
+		namespace := c.Namespace(t)
+		first := runPod(t, namespace, "web", nil)
+		time.Sleep(time.Until(first.CreationTimestamp.Add(time.Second))) // it has whole seconds
+		second := runPod(t, namespace, "web", nil)
+		x := newExecutor(t, namespace, nil)
+		target := awaitRunning(t, x, "web")
+		is.True(strings.HasPrefix(target.Instance, string(first.UID)))
+		detail := look(t, x, "web").Detail
+		is.True(strings.Contains(detail, "commands run in "+first.Name+", not in "+second.Name))
+
+		is.NoErr(c.DeletePod(limited(t), namespace, first.Name))
+		eventually(t, "the second takes over", func() bool {
+			target, err := x.Locate(t.Context(), "web")
+			return err == nil && strings.HasPrefix(target.Instance, string(second.UID))
+		})
+		is.Equal(look(t, x, "web").Detail, "")
+	})
+	t.Run("ABrokenPodSaysWhy", func(t *testing.T) {
+		namespace := c.Namespace(t)
+		x := newExecutor(t, namespace, nil)
+		broken := projectPod(namespace, "web")
+		broken.Command = []string{"/no/such/program"}
+		go func() { _, _ = c.CreatePod(t.Context(), broken) }() // it never runs
+		eventually(t, "the project has failed", func() bool {
+			p := look(t, x, "web")
+			return p.Status == rdev.StatusFailed && strings.Contains(p.Detail, "/no/such/program")
+		})
+	})
+}
+
+func TestSettings(t *testing.T) {
+	is := is.New(t)
+	c := kubetest.Shared(t)
+	namespace := c.Namespace(t)
+	runPod(t, namespace, "web", func(p *kubetest.Pod) { p.Annotations[kube.DescriptionAnnotation] = "from the pod" })
+	x := newExecutor(t, namespace, nil)
+	awaitRunning(t, x, "web")
+	is.Equal(look(t, x, "web").Description, "from the pod")
+
+	maps := c.Client().CoreV1().ConfigMaps(namespace)
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: kube.SettingsName}}
+	config.Data = map[string]string{kube.SettingsKey: "web:\n  description: from the map\nlater:\n  description: not there yet\n"}
+	config, err := maps.Create(limited(t), config, metav1.CreateOptions{})
+	is.NoErr(err)
+	eventually(t, "the settings count", func() bool { return look(t, x, "web").Description == "from the map" })
+	later := look(t, x, "later")
+	is.Equal(later.Status, rdev.StatusNotFound)
+	is.Equal(later.Description, "not there yet")
+
+	config.Data[kube.SettingsKey] = "web:\n  descriptoin: a slip\n"
+	config, err = maps.Update(limited(t), config, metav1.UpdateOptions{})
+	is.NoErr(err)
+	eventually(t, "the error is shown", func() bool { return strings.Contains(look(t, x, "web").Detail, "descriptoin") })
+	is.Equal(look(t, x, "web").Description, "from the map") // the last good settings
+	is.Equal(look(t, x, "web").Status, rdev.StatusRunning)
+
+	config.Data[kube.SettingsKey] = "web:\n  description: mended\n"
+	_, err = maps.Update(limited(t), config, metav1.UpdateOptions{})
+	is.NoErr(err)
+	eventually(t, "the error is gone", func() bool {
+		p := look(t, x, "web")
+		return p.Detail == "" && p.Description == "mended"
+	})
+	is.NoErr(maps.Delete(limited(t), kube.SettingsName, metav1.DeleteOptions{}))
+	eventually(t, "the pod's own word counts again", func() bool { return look(t, x, "web").Description == "from the pod" })
+	is.Equal(look(t, x, "later").Name, "")
+}

@@ -1,0 +1,212 @@
+package kube_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/matryer/is"
+
+	"github.com/orchard9/rdev/exec"
+	"github.com/orchard9/rdev/exec/kube"
+	"github.com/orchard9/rdev/internal/kubetest"
+)
+
+// A running command and what it has given.
+type running struct {
+	mu     sync.Mutex
+	stdout strings.Builder
+	done   chan struct{}
+	result exec.Result
+	err    error
+}
+
+func (r *running) text() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stdout.String()
+}
+
+// start runs argv in the target in the background.
+func start(ctx context.Context, x exec.Executor, target exec.Target, argv ...string) *running {
+	r := &running{done: make(chan struct{})}
+	cmd := exec.Command{ID: "test-" + strings.ToLower(rand.Text()), Target: target, Argv: argv, Grace: 300 * time.Millisecond}
+	go func() {
+		defer close(r.done)
+		r.result, r.err = x.Execute(ctx, cmd, func(lines []exec.Line) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			for _, line := range lines {
+				if line.Stream == exec.Stdout {
+					r.stdout.Write(line.Data)
+					r.stdout.WriteByte('\n')
+				}
+			}
+			return nil
+		})
+	}()
+	return r
+}
+
+func (r *running) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(2 * patience):
+		t.Fatal("Execute does not return")
+	}
+}
+
+func TestLost(t *testing.T) {
+	c := kubetest.Shared(t)
+	t.Run("ADeletedPodIsLostWithTheReason", func(t *testing.T) {
+		is := is.New(t)
+		namespace := c.Namespace(t)
+		pod := runPod(t, namespace, "web", nil)
+		x := newExecutor(t, namespace, nil)
+		old := awaitRunning(t, x, "web")
+		r := start(limited(t), x, old, "sh", "-c", "echo up; sleep 300")
+		eventually(t, "it runs", func() bool { return r.text() == "up\n" })
+		is.NoErr(c.DeletePod(limited(t), namespace, pod.Name))
+		r.wait(t)
+		is.True(errors.Is(r.err, exec.ErrLost))
+		is.True(strings.Contains(r.err.Error(), "was deleted"))
+
+		// A pod under the same name is not mistaken for the old one.
+		runPod(t, namespace, "web", func(p *kubetest.Pod) { p.Name = pod.Name })
+		eventually(t, "the new pod is there", func() bool {
+			target, err := x.Locate(t.Context(), "web")
+			return err == nil && target.Instance != old.Instance
+		})
+		again := start(limited(t), x, old, "echo", "hi")
+		again.wait(t)
+		is.True(errors.Is(again.err, exec.ErrLost))
+		is.Equal(again.text(), "")
+		fresh := start(limited(t), x, exec.Target{Name: "web"}, "echo", "hi")
+		fresh.wait(t)
+		is.NoErr(fresh.err)
+		is.Equal(fresh.text(), "hi\n")
+	})
+	t.Run("AContainerOutOfMemoryIsLostWithTheReason", func(t *testing.T) {
+		is := is.New(t)
+		namespace := c.Namespace(t)
+		runPod(t, namespace, "web", func(p *kubetest.Pod) {
+			p.Memory = "32Mi"
+			p.Command = []string{"sh", "-c", "while [ ! -e /workspace/go ]; do sleep 0.1; done; exec tail /dev/zero"}
+		})
+		x := newExecutor(t, namespace, nil)
+		r := start(limited(t), x, awaitRunning(t, x, "web"), "sh", "-c", "echo up; touch /workspace/go; sleep 300")
+		r.wait(t)
+		is.True(errors.Is(r.err, exec.ErrLost))
+		is.True(strings.Contains(r.err.Error(), "OOMKilled"))
+	})
+}
+
+// TestBrokenConnections: the end of a connection is no outcome. With the same
+// fault a plain exec reports success.
+func TestBrokenConnections(t *testing.T) {
+	c := kubetest.Shared(t)
+	if c.External() {
+		t.Skip("needs a cluster whose parts can be killed")
+	}
+	namespace := c.Namespace(t)
+	pod := runPod(t, namespace, "web", nil)
+	const script = "for i in 1 2 3 4 5 6; do echo line $i; sleep 1; done; exit 3"
+	t.Run("ContainerdKilledIsNoSuccess", func(t *testing.T) {
+		is := is.New(t)
+		x := newExecutor(t, namespace, nil)
+		target := awaitRunning(t, x, "web")
+		plain := make(chan string, 1)
+		go func() {
+			out, err := c.Exec(limited(t), pod, "sh", "-c", script)
+			plain <- fmt.Sprintf("code %d, error %v, output %q", out.Code, err, out.Stdout)
+		}()
+		r := start(limited(t), x, target, "sh", "-c", script)
+		eventually(t, "a line comes", func() bool { return r.text() != "" })
+		is.NoErr(c.Kill(limited(t), kubetest.Containerd))
+		r.wait(t)
+		is.NoErr(c.StartPart(limited(t), kubetest.Containerd))
+		is.True(errors.Is(r.err, exec.ErrOutcomeUnknown))
+		t.Logf("a plain exec with the same fault: %s", <-plain)
+		eventually(t, "commands run again", func() bool {
+			after := start(limited(t), x, exec.Target{Name: "web"}, "true")
+			after.wait(t)
+			return after.err == nil
+		})
+	})
+}
+
+func TestPodsThatLackSomething(t *testing.T) {
+	c := kubetest.Shared(t)
+	t.Run("WithoutShellItIsNamed", func(t *testing.T) {
+		is := is.New(t)
+		namespace := c.Namespace(t)
+		runPod(t, namespace, "web", func(p *kubetest.Pod) { p.Image = kubetest.NoShell })
+		x := newExecutor(t, namespace, nil)
+		r := start(limited(t), x, awaitRunning(t, x, "web"), "echo", "hi")
+		r.wait(t)
+		is.True(errors.Is(r.err, exec.ErrTargetNotReady))
+		is.True(strings.Contains(r.err.Error(), "no sh"))
+	})
+	t.Run("AReadOnlyRootIsNoHindrance", func(t *testing.T) {
+		is := is.New(t)
+		namespace := c.Namespace(t)
+		runPod(t, namespace, "web", func(p *kubetest.Pod) {
+			p.Image, p.ReadOnlyRoot = kubetest.ReadOnly, true
+			p.Annotations[kube.WorkspaceAnnotation] = "/"
+		})
+		x := newExecutor(t, namespace, nil)
+		r := start(limited(t), x, awaitRunning(t, x, "web"), "sh", "-c", "echo hi; exit 4")
+		r.wait(t)
+		is.NoErr(r.err)
+		is.Equal(r.text(), "hi\n")
+		is.Equal(r.result.ExitCode, 4)
+	})
+	t.Run("AForeignUserIsNoHindrance", func(t *testing.T) {
+		is := is.New(t)
+		namespace := c.Namespace(t)
+		user := int64(12345)
+		runPod(t, namespace, "web", func(p *kubetest.Pod) { p.User = &user })
+		x := newExecutor(t, namespace, nil)
+		r := start(limited(t), x, awaitRunning(t, x, "web"), "id", "-u")
+		r.wait(t)
+		is.NoErr(r.err)
+		is.Equal(r.text(), "12345\n")
+	})
+	t.Run("AMissingContainerIsNamed", func(t *testing.T) {
+		is := is.New(t)
+		namespace := c.Namespace(t)
+		runPod(t, namespace, "web", func(p *kubetest.Pod) { p.Annotations[kube.ContainerAnnotation] = "absent" })
+		x := newExecutor(t, namespace, nil)
+		r := start(limited(t), x, exec.Target{Name: "web"}, "true")
+		r.wait(t)
+		is.True(errors.Is(r.err, exec.ErrTargetNotReady))
+		is.True(strings.Contains(r.err.Error(), `no container "absent"`))
+	})
+}
+
+func TestAHundredCommandsAtOnce(t *testing.T) {
+	is := is.New(t)
+	c := kubetest.Shared(t)
+	namespace := c.Namespace(t)
+	runPod(t, namespace, "web", nil)
+	x := newExecutor(t, namespace, func(o *kube.Options) { o.Patience = patience })
+	target := awaitRunning(t, x, "web")
+	began := time.Now()
+	var all []*running
+	for i := range 100 {
+		all = append(all, start(limited(t), x, target, "sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i)))
+	}
+	for i, r := range all {
+		r.wait(t)
+		is.NoErr(r.err)
+		is.Equal(r.text(), fmt.Sprintln(i))
+		is.Equal(r.result.ExitCode, i)
+	}
+	t.Logf("100 commands took %v", time.Since(began).Round(time.Millisecond))
+}
