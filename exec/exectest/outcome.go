@@ -119,7 +119,8 @@ func refusalTests() []subtest {
 		{"LocateNamesTheInstance", 0, func(s *session) {
 			locator, ok := s.Executor.(exec.Locator)
 			if !ok {
-				s.Skip("the subject is no exec.Locator")
+				s.Log("not tested: the subject is no exec.Locator")
+				return
 			}
 			target, err := locator.Locate(s.ctx, s.Target.Name)
 			if err != nil {

@@ -105,7 +105,8 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 				t.Run(test.name, func(t *testing.T) {
 					subject := open(t)
 					if lack := subject.missing(test.needs); lack != "" {
-						t.Skipf("the subject declares %s", lack)
+						t.Logf("not tested: the subject declares %s", lack)
+						return
 					}
 					s := newSession(t, subject)
 					test.run(s)
