@@ -84,6 +84,9 @@ dependencies=$(go list -e -deps -test "${patterns[@]}")
 if [ -z "${RDEV_TEST_DATABASE_URL:-}" ] && grep -q internal/pgtest <<<"$dependencies"; then
 	postgres_installed || missing+=(postgresql)
 fi
+if grep -q store/postgres <<<"$dependencies"; then
+	[ -x /usr/sbin/pgbouncer ] || need pgbouncer pgbouncer
+fi
 if [ ${#missing[@]} -gt 0 ]; then install "${missing[@]}"; fi
 
 # The tests with a cluster run by themselves, one package after the other: a

@@ -35,7 +35,10 @@ type Proxy struct {
 	listener net.Listener
 	cuts     atomic.Int64
 
+	dropAnswers atomic.Bool
+
 	mu     sync.Mutex
+	thawed chan struct{} // closed while bytes may pass
 	count  int
 	links  map[*link]struct{}
 	closed bool
@@ -53,7 +56,8 @@ func New(t testing.TB, target string, plan func(n int) Fault) *Proxy {
 	if plan == nil {
 		plan = func(int) Fault { return Fault{} }
 	}
-	p := &Proxy{target: target, plan: plan, listener: listener, links: make(map[*link]struct{})}
+	p := &Proxy{target: target, plan: plan, listener: listener, links: make(map[*link]struct{}), thawed: make(chan struct{})}
+	close(p.thawed)
 	p.work.Add(1)
 	go p.accept()
 	t.Cleanup(p.close)
@@ -74,6 +78,53 @@ func (p *Proxy) CutAll() {
 		p.cuts.Add(1)
 		l.cut()
 	}
+}
+
+// Freeze lets nothing through any more, in either direction, on the
+// connections that are open and on new ones, which stay open: as a firewall
+// does that has forgotten them.
+func (p *Proxy) Freeze() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.thawed = make(chan struct{})
+}
+
+// Thaw ends Freeze; what was held up goes on its way.
+func (p *Proxy) Thaw() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.thawed:
+	default:
+		close(p.thawed)
+	}
+}
+
+// DropAnswers has, while it is on, each connection cut when the target answers
+// on it: what was asked for has been done then, and the client does not know.
+func (p *Proxy) DropAnswers(on bool) { p.dropAnswers.Store(on) }
+
+// wait blocks while the Proxy is frozen, until l is gone.
+func (p *Proxy) wait(l *link) {
+	p.mu.Lock()
+	thawed := p.thawed
+	p.mu.Unlock()
+	select {
+	case <-thawed:
+	case <-l.gone:
+	}
+}
+
+// A gate is a connection that nothing is written to while the Proxy is frozen.
+type gate struct {
+	p    *Proxy
+	l    *link
+	conn net.Conn
+}
+
+func (g gate) Write(b []byte) (int, error) {
+	g.p.wait(g.l)
+	return g.conn.Write(b)
 }
 
 func (p *Proxy) close() {
@@ -123,10 +174,10 @@ func (p *Proxy) forward(client net.Conn, fault Fault) {
 	up := make(chan struct{})
 	go func() {
 		defer close(up)
-		_, _ = io.Copy(l.target, l.client)
+		_, _ = io.Copy(gate{p, l, l.target}, l.client)
 		_ = l.target.CloseWrite()
 	}()
-	if errors.Is(l.down(fault), errCut) {
+	if errors.Is(p.down(l, fault), errCut) {
 		p.cuts.Add(1)
 		l.cut()
 	} else {
@@ -173,7 +224,8 @@ func (l *link) cut() {
 var errCut = errors.New("faultproxy: cut")
 
 // down copies from the target to the client as the fault has it.
-func (l *link) down(fault Fault) error {
+func (p *Proxy) down(l *link, fault Fault) error {
+	client := gate{p, l, l.client}
 	buf := make([]byte, 16<<10)
 	var sent int64
 	for {
@@ -193,7 +245,10 @@ func (l *link) down(fault Fault) error {
 			_, _ = l.client.Write(buf[:fault.CutAfter-sent])
 			return errCut
 		}
-		if _, err := l.client.Write(buf[:n]); err != nil {
+		if n > 0 && p.dropAnswers.Load() {
+			return errCut
+		}
+		if _, err := client.Write(buf[:n]); err != nil {
 			return err
 		}
 		sent += int64(n)

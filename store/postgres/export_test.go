@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -43,3 +44,12 @@ func (s *Store) DB() *sqlx.DB { return s.db }
 
 // Fall takes every connection away, as death does.
 func (s *Store) Fall() error { return s.closePools() }
+
+// Pools are the pools.
+func (s *Store) Pools() []*sqlx.DB { return []*sqlx.DB{s.db, s.appends, s.notify} }
+
+// Sleep is a statement that takes that long.
+func (s *Store) Sleep(ctx context.Context, d time.Duration) error {
+	_, err := s.db.ExecContext(ctx, `SELECT pg_sleep($1)`, d.Seconds())
+	return failed(ctx, "sleep", err)
+}
