@@ -93,6 +93,7 @@ Others: 0 done, 1 failed, 2 wrong usage, 4 the key is missing or not allowed.`,
 		grouped("run", a.serveCommand(), a.runCommand(), a.gitCommand(), a.claudeCommand())...)
 	root.AddCommand(
 		grouped("look", a.psCommand(), a.logsCommand(), a.cancelCommand(), a.projectsCommand(), a.keysCommand(), a.versionCommand())...)
+	root.AddCommand(a.shimCommand())
 	return root
 }
 

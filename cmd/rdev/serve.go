@@ -37,7 +37,9 @@ do what you can, read admin.key too: on one machine a key separates callers, not
 commands. For that, projects are pods.
 
 SIGINT or SIGTERM stops the server: running commands are cancelled, their
-readers see the end, and a second signal ends it on the spot.`,
+readers see the end, and a second signal ends it on the spot. With --on-shutdown
+leave they go on, and the next start follows them, as it does after a crash:
+they run under a process of their own (rdev shim).`,
 		Example: `  rdev serve
   rdev serve --project web=~/src/web --project api=~/src/api
   RDEV_ADDR=127.0.0.1:9000 rdev serve --log-level debug`,
@@ -82,17 +84,20 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	self, err := shimSelf()
+	if err != nil {
+		return err
+	}
 	executor, err := local.New(local.Config{
 		Dir:     filepath.Join(c.DataDir, "commands"),
 		Targets: local.Folders(projects.paths()),
 		Env:     commandEnv(os.Environ()),
+		Shim:    &local.Shim{Command: self, Leave: c.OnShutdown == "leave"},
 	})
 	if err != nil {
 		return storeError(c.DataDir, err)
 	}
-	if c.OnShutdown == "cancel" { // Close cancels what runs
-		defer closing(&err, c.ShutdownTimeout, executor.Close)
-	}
+	defer closing(&err, c.ShutdownTimeout, executor.Close)
 	counted := metrics.New()
 	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{Keys: counted.Keys(store.Keys()), AdminKey: key})
 	if err != nil {
@@ -137,7 +142,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	}
 	defer forget()
 	a.welcome(c, url, projects, key, made)
-	warnings(c, listener.Addr(), &log)
+	warnings(listener.Addr(), &log)
 	return a.serveUntilStopped(ctx, c, &log, service, handler, listener)
 }
 

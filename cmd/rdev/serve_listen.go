@@ -47,12 +47,9 @@ func reachable(addr address) string {
 }
 
 // warnings says what is allowed but rarely meant.
-func warnings(c Config, addr address, log *zerolog.Logger) {
+func warnings(addr address, log *zerolog.Logger) {
 	if !isLoopback(addr) {
 		log.Warn().Stringer("addr", addr).
 			Msg("others can reach this server: keys and output cross the network as they are, so put a proxy with TLS before it")
-	}
-	if c.OnShutdown == "leave" {
-		log.Warn().Msg("on_shutdown=leave: commands on this machine lose their supervisor with the server, and the next start ends them as lost")
 	}
 }
