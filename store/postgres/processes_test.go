@@ -1,0 +1,275 @@
+//go:build unix
+
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/orchard9/rdev/internal/pgtest"
+	"github.com/orchard9/rdev/store/postgres"
+	"github.com/orchard9/rdev/stream/sse"
+)
+
+// TestProcessesThatAreKilled is the whole promise: replicas that are processes
+// are killed and started again, one every two seconds, while readers hop
+// between them at random. Each reader gets every line once, the same bytes as
+// the others, and one end. The commands are processes too, of one supervisor
+// that outlives the replicas.
+func TestProcessesThatAreKilled(t *testing.T) {
+	for _, replicas := range []int{2, 3} {
+		t.Run(strconv.Itoa(replicas)+"Replicas", func(t *testing.T) {
+			commands, lines := 20, 10_000
+			if testing.Short() {
+				commands, lines = 4, 2_000
+			}
+			runAndKill(t, replicas, commands, lines)
+		})
+	}
+}
+
+// printer prints $1 lines over about ten seconds.
+const printer = `i=0
+while [ $i -lt $1 ]; do
+	i=$((i+1))
+	echo "line $i"
+	[ $((i % ($1 / 20))) -ne 0 ] || sleep 0.5
+done
+`
+
+func runAndKill(t *testing.T, n, commands, lines int) {
+	workspace := t.TempDir()
+	if err := os.WriteFile(filepath.Join(workspace, "print.sh"), []byte(printer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	socket := supervise(t)
+	dsn := pgtest.New(t, postgres.Migrate)
+	replicas := make([]*process, n)
+	for i := range replicas {
+		replicas[i] = newProcess(t, []string{"DSN=" + dsn, "SOCKET=" + socket, "WORKSPACE=" + workspace, "ADDR=" + freeAddr(t)})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+
+	killing, stopKilling := context.WithCancel(ctx)
+	kills := 0
+	var killer, readers sync.WaitGroup
+	killer.Go(func() {
+		for tick := time.NewTicker(2 * time.Second); ; kills++ {
+			select {
+			case <-killing.Done():
+				tick.Stop()
+				return
+			case <-tick.C:
+			}
+			r := replicas[kills%n]
+			r.kill()
+			r.start(t)
+		}
+	})
+	const each = 2 // readers of a command
+	sums := make([][each]uint64, commands)
+	for c := range commands {
+		readers.Go(func() {
+			id := request(ctx, t, replicas, lines, fmt.Sprintf("%s-%d", t.Name(), c))
+			var of sync.WaitGroup
+			for i := range each {
+				of.Go(func() {
+					r := &hopper{t: t, replicas: replicas, id: id, sum: fnv.New64a()}
+					r.read(ctx)
+					if r.last != lines || r.ends != 1 {
+						t.Errorf("%s: %d lines and %d ends, want %d and 1", id, r.last, r.ends, lines)
+					}
+					sums[c][i] = r.sum.Sum64()
+				})
+			}
+			of.Wait()
+		})
+	}
+	readers.Wait()
+	stopKilling()
+	killer.Wait()
+	want := fnv.New64a()
+	for i := range lines {
+		fmt.Fprintf(want, "line %d\n", i+1)
+	}
+	for c := range sums {
+		for i := range each {
+			if sums[c][i] != want.Sum64() {
+				t.Errorf("reader %d of command %d got other bytes", i, c)
+			}
+		}
+	}
+	t.Logf("%d commands of %d lines, %d kills", commands, lines, kills)
+}
+
+// A process is a replica.
+type process struct {
+	env []string
+
+	cmd   *exec.Cmd
+	alive *os.File // the replica ends when this does
+	log   *os.File
+}
+
+func newProcess(t *testing.T, env []string) *process {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{env: env, log: log}
+	p.start(t)
+	t.Cleanup(func() {
+		p.kill()
+		_ = log.Close() // it is read by its name
+		if text, err := os.ReadFile(log.Name()); t.Failed() {
+			t.Logf("%v %.4000s", err, text)
+		}
+	})
+	return p
+}
+
+func (p *process) addr() string { return strings.TrimPrefix(p.env[len(p.env)-1], "ADDR=") }
+
+func (p *process) start(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	p.alive = write
+	p.cmd = exec.Command(os.Args[0])
+	p.cmd.Env = append(append(os.Environ(), "RDEV_TEST_REPLICA=1"), p.env...)
+	p.cmd.Stdin = read
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Error(err)
+	}
+	_ = read.Close() // it is the replica's now
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // or it is gone already
+	_ = p.cmd.Wait()
+	_ = p.alive.Close()
+}
+
+// request asks some replica for the command until one has answered.
+func request(ctx context.Context, t *testing.T, replicas []*process, lines int, key string) (id string) {
+	body := fmt.Sprintf(`{"argv": ["sh", "print.sh", "%d"]}`, lines)
+	for ctx.Err() == nil {
+		req, err := http.NewRequestWithContext(ctx, "POST", "http://"+replicas[rand.IntN(len(replicas))].addr()+"/projects/app/shell", strings.NewReader(body))
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		req.Header.Set("Authorization", "Bearer "+replicaKey)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Idempotency-Key", strings.ReplaceAll(key, "/", "-"))
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			var answer struct {
+				Data struct {
+					ID string `json:"stream_id"`
+				} `json:"data"`
+			}
+			err = json.NewDecoder(resp.Body).Decode(&answer)
+			_ = resp.Body.Close() // it was read
+			if resp.StatusCode == http.StatusCreated || resp.StatusCode == http.StatusOK {
+				return answer.Data.ID
+			}
+			if resp.StatusCode < 500 {
+				t.Errorf("POST: %s: %v", resp.Status, err)
+				return ""
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Error("no replica took the command")
+	return ""
+}
+
+// A hopper reads a stream and goes to another replica every so many events, and
+// whenever its own dies.
+type hopper struct {
+	t        *testing.T
+	replicas []*process
+	id       string
+
+	last, ends int
+	sum        hash.Hash64
+}
+
+func (h *hopper) read(ctx context.Context) {
+	for h.ends == 0 && ctx.Err() == nil && !h.t.Failed() {
+		if !h.hop(ctx, 1+rand.IntN(3000)) {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
+// hop reads up to limit events from a random replica.
+func (h *hopper) hop(ctx context.Context, limit int) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+h.replicas[rand.IntN(len(h.replicas))].addr()+"/projects/app/events?stream_id="+h.id, nil)
+	if err != nil {
+		h.t.Error(err)
+		return false
+	}
+	req.Header.Set("Authorization", "Bearer "+replicaKey)
+	if h.last > 0 {
+		req.Header.Set("Last-Event-ID", h.id+":"+strconv.Itoa(h.last))
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return false
+	}
+	decoder := sse.NewDecoder(resp.Body, nil)
+	for n := 0; n < limit; n++ {
+		e, err := decoder.Next()
+		if err != nil {
+			return n > 0
+		}
+		switch string(e.Name) {
+		case "output":
+			h.last++
+			var line struct {
+				Line string `json:"line"`
+			}
+			if err := json.Unmarshal(e.Data, &line); err != nil || string(e.ID) != h.id+":"+strconv.Itoa(h.last) {
+				h.t.Errorf("got %s after line %d (%v)", e.ID, h.last-1, err)
+				return false
+			}
+			fmt.Fprintf(h.sum, "%s\n", line.Line)
+		case "complete":
+			h.ends++
+			if !bytes.Contains(e.Data, []byte(`"exit_code":0`)) {
+				h.t.Errorf("%s ended with %s", h.id, e.Data)
+			}
+		case "error", "gap":
+			h.t.Errorf("%s: %s %s", h.id, e.Name, e.Data)
+			return false
+		}
+	}
+	return true
+}
