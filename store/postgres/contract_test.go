@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
@@ -18,12 +17,7 @@ import (
 	"github.com/orchard9/rdev/stream/streamtest"
 )
 
-func TestMain(m *testing.M) {
-	if os.Getenv("RDEV_TEST_REPLICA") != "" {
-		asReplica()
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open opens a store on the database, closed when the test ends.
 func open(t testing.TB, opts postgres.Options) *postgres.Store {

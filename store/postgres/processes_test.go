@@ -10,6 +10,7 @@ import (
 	"hash"
 	"hash/fnv"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,11 +27,14 @@ import (
 	"github.com/orchard9/rdev/stream/sse"
 )
 
-// TestProcessesThatAreKilled is the whole promise: replicas that are processes
-// are killed and started again, one every two seconds, while readers hop
-// between them at random. Each reader gets every line once, the same bytes as
-// the others, and one end. The commands are processes too, of one supervisor
-// that outlives the replicas.
+// replicaKey is the admin key of the replicas.
+const replicaKey = "admin-key-of-the-replicas-of-no-use-elsewhere"
+
+// TestProcessesThatAreKilled is the whole promise: servers (rdev serve) are
+// killed and started again, one every two seconds, while readers hop between
+// them at random. Each reader gets every line once, the same bytes as the
+// others, and one end. The servers share a data folder, and with it the
+// supervisor of their commands, which outlives them.
 func TestProcessesThatAreKilled(t *testing.T) {
 	for _, replicas := range []int{2, 3} {
 		t.Run(strconv.Itoa(replicas)+"Replicas", func(t *testing.T) {
@@ -52,15 +57,22 @@ done
 `
 
 func runAndKill(t *testing.T, n, commands, lines int) {
-	workspace := t.TempDir()
+	program, workspace := build(t), t.TempDir()
 	if err := os.WriteFile(filepath.Join(workspace, "print.sh"), []byte(printer), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	socket := supervise(t)
-	dsn := pgtest.New(t, postgres.Migrate)
+	home, err := os.MkdirTemp("", "rdev") // short: the path of a socket has 100 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + home, "RDEV_DATA_DIR=" + home, "RDEV_PROJECTS=app=" + workspace,
+		"RDEV_DATABASE_URL=" + pgtest.New(t, postgres.Migrate), "RDEV_ADMIN_KEY=" + replicaKey,
+	}
+	t.Cleanup(func() { endSupervisor(t, program, env, home) })
 	replicas := make([]*process, n)
 	for i := range replicas {
-		replicas[i] = newProcess(t, []string{"DSN=" + dsn, "SOCKET=" + socket, "WORKSPACE=" + workspace, "ADDR=" + freeAddr(t)})
+		replicas[i] = newProcess(t, program, append(env[:len(env):len(env)], "RDEV_ON_SHUTDOWN=leave"))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -119,20 +131,22 @@ func runAndKill(t *testing.T, n, commands, lines int) {
 
 // A process is a replica.
 type process struct {
-	env []string
+	program string
+	addr    string
+	env     []string
 
-	cmd   *exec.Cmd
-	alive *os.File // the replica ends when this does
-	log   *os.File
+	cmd *exec.Cmd
+	log *os.File
 }
 
-func newProcess(t *testing.T, env []string) *process {
+func newProcess(t *testing.T, program string, env []string) *process {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{env: env, log: log}
+	addr := freeAddr(t)
+	p := &process{program: program, addr: addr, env: append(env, "RDEV_ADDR="+addr), log: log}
 	p.start(t)
 	t.Cleanup(func() {
 		p.kill()
@@ -144,36 +158,66 @@ func newProcess(t *testing.T, env []string) *process {
 	return p
 }
 
-func (p *process) addr() string { return strings.TrimPrefix(p.env[len(p.env)-1], "ADDR=") }
-
 func (p *process) start(t *testing.T) {
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	p.alive = write
-	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(append(os.Environ(), "RDEV_TEST_REPLICA=1"), p.env...)
-	p.cmd.Stdin = read
+	p.cmd = exec.Command(p.program, "serve")
+	p.cmd.Env = p.env
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		t.Error(err)
 	}
-	_ = read.Close() // it is the replica's now
 }
 
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // or it is gone already
 	_ = p.cmd.Wait()
-	_ = p.alive.Close()
+}
+
+// build builds the program.
+func build(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rdev")
+	if out, err := exec.Command("go", "build", "-o", path, "github.com/orchard9/rdev/cmd/rdev").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// endSupervisor ends what outlived the replicas: a server that cancels its
+// commands takes the supervisor with it.
+func endSupervisor(t *testing.T, program string, env []string, home string) {
+	last := newProcess(t, program, append(env[:len(env):len(env)], "RDEV_ON_SHUTDOWN=cancel"))
+	eventually(t, "ready", func() bool {
+		resp, err := http.Get("http://" + last.addr + "/healthz")
+		return err == nil && resp.Body.Close() == nil
+	})
+	if err := last.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if err := last.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if err := os.RemoveAll(home); err != nil {
+		t.Error(err)
+	}
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return l.Addr().String()
 }
 
 // request asks some replica for the command until one has answered.
 func request(ctx context.Context, t *testing.T, replicas []*process, lines int, key string) (id string) {
 	body := fmt.Sprintf(`{"argv": ["sh", "print.sh", "%d"]}`, lines)
 	for ctx.Err() == nil {
-		req, err := http.NewRequestWithContext(ctx, "POST", "http://"+replicas[rand.IntN(len(replicas))].addr()+"/projects/app/shell", strings.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, "POST", "http://"+replicas[rand.IntN(len(replicas))].addr+"/projects/app/shell", strings.NewReader(body))
 		if err != nil {
 			t.Error(err)
 			return ""
@@ -227,7 +271,7 @@ func (h *hopper) read(ctx context.Context) {
 func (h *hopper) hop(ctx context.Context, limit int) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+h.replicas[rand.IntN(len(h.replicas))].addr()+"/projects/app/events?stream_id="+h.id, nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+h.replicas[rand.IntN(len(h.replicas))].addr+"/projects/app/events?stream_id="+h.id, nil)
 	if err != nil {
 		h.t.Error(err)
 		return false
