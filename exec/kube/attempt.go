@@ -2,14 +2,13 @@ package kube
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"sync"
 	"time"
-
-	"crypto/rand"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -32,13 +31,22 @@ type attempt struct {
 	stdin *lateInput
 	work  sync.WaitGroup
 	stop  context.CancelCauseFunc // of the stream
+
+	opened func() // gives the token back
 }
 
 // attempt opens a stream and returns how the command ended. A *failure says
 // that it certainly did not start.
 func (c *command) attempt(p place) error {
+	select {
+	case c.x.starting <- struct{}{}:
+	case <-c.x.ctx.Done():
+		return &failure{cause: exec.ErrNotStarted, text: "the executor is closed", final: true}
+	}
 	ctx, stop := context.WithCancelCause(c.x.ctx)
 	a := &attempt{c: c, place: p, nonce: rand.Text(), stdin: newLateInput(), stop: stop}
+	a.opened = sync.OnceFunc(func() { <-c.x.starting })
+	defer a.opened()
 	a.work.Go(func() { a.watch(ctx) })
 	stdout := newDemux(a.nonce, func(b []byte) { c.take(exec.Stdout, b) }, func(kind, detail string) { a.record(ctx, kind, detail) })
 	stderr := newDemux(a.nonce, func(b []byte) { c.take(exec.Stderr, b) }, func(kind, detail string) { a.record(ctx, kind, detail) })
@@ -59,6 +67,7 @@ func (a *attempt) record(ctx context.Context, kind, detail string) {
 	defer c.mu.Unlock()
 	switch kind {
 	case "ready":
+		a.opened()
 		c.session, c.nonce = detail, a.nonce
 		a.work.Go(func() { a.confirm(ctx) })
 	case "start":

@@ -23,13 +23,20 @@ type Executor struct {
 	watcher  *watcher
 	ctx      context.Context // ends with Close
 	stop     context.CancelFunc
-	work     sync.WaitGroup // the running commands
+	work     sync.WaitGroup // commands in direct mode, and placements
+	watching sync.WaitGroup // what ends with ctx
+	starting chan struct{}  // a token for each exec that is being opened
 
-	mu       sync.Mutex
-	closed   bool
-	commands map[string]*command // by ID
-	ended    []*command          // the oldest first
+	mu          sync.Mutex
+	closed      bool
+	supervisors map[string]*supervisor // by instance
+	commands    map[string]*command    // in direct mode, by ID
+	ended       []*command             // of those, the oldest first
 }
+
+// maxStarting is how many execs are opened at once. Container runtimes become
+// slower with more of them, not faster.
+const maxStarting = 16
 
 var (
 	_ exec.Executor = (*Executor)(nil)
@@ -60,7 +67,10 @@ func New(cfg *rest.Config, opts *Options) (*Executor, error) {
 		streamer: &streamer{config: cfg, client: client.RESTClient()},
 		ctx:      ctx,
 		stop:     stop,
-		commands: make(map[string]*command),
+		starting: make(chan struct{}, maxStarting),
+
+		supervisors: make(map[string]*supervisor),
+		commands:    make(map[string]*command),
 	}
 	// The first reason why there is no list is the one to tell.
 	first := make(chan error, 1)
@@ -95,12 +105,41 @@ func (x *Executor) Execute(ctx context.Context, cmd exec.Command, sink func([]ex
 	if err := checkDir(cmd.Dir); err != nil {
 		return exec.Result{}, err
 	}
+	s, err := x.supervisorOf(ctx, cmd.Target, cmd.ID)
+	if err != nil {
+		return exec.Result{}, fmt.Errorf("exec/kube: execute %s: %w", cmd.ID, err)
+	}
+	if s != nil {
+		cmd.Target.Instance = "" // the supervisor is that instance's; it has names of its own
+		return s.client.Execute(ctx, s.at.workspace, cmd, sink)
+	}
 	c, err := x.attach(ctx, cmd.WithDefaults())
 	if err != nil {
 		return exec.Result{}, fmt.Errorf("exec/kube: execute %s: %w", cmd.ID, err)
 	}
 	defer x.detach(c)
 	return c.follow(ctx, cmd.After, sink)
+}
+
+// supervisorOf returns the supervisor of the target, or nil if the command runs
+// in direct mode or is to.
+func (x *Executor) supervisorOf(ctx context.Context, target exec.Target, id string) (*supervisor, error) {
+	x.mu.Lock()
+	direct := x.options.Direct || x.commands[id] != nil
+	x.mu.Unlock()
+	if direct {
+		return nil, nil
+	}
+	p, err := x.watcher.resolve(target)
+	if err != nil {
+		return nil, err
+	}
+	s, err := x.supervisor(ctx, p)
+	var unplaceable *errUnplaceable
+	if errors.As(err, &unplaceable) {
+		return nil, nil
+	}
+	return s, err
 }
 
 // attach returns the command with the ID, which it starts if it is unknown.
@@ -203,6 +242,15 @@ func (x *Executor) forgetOld() {
 
 // Cancel implements exec.Executor.
 func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) error {
+	s, err := x.supervisorOf(ctx, target, id)
+	switch {
+	case errors.Is(err, exec.ErrLost):
+		return nil // with its container, every process of it
+	case err != nil:
+		return fmt.Errorf("exec/kube: cancel %s: %w", id, err)
+	case s != nil:
+		return s.client.Cancel(ctx, id)
+	}
 	x.mu.Lock()
 	c := x.commands[id]
 	x.mu.Unlock()
@@ -241,9 +289,10 @@ func (x *Executor) Locate(_ context.Context, name string) (exec.Target, error) {
 	return exec.Target{Name: name, Instance: p.instance()}, nil
 }
 
-// Close cancels all commands of direct mode, waits for their end and ends the
-// watch. If ctx ends first, they are left to themselves, and Close returns the
-// cause.
+// Close leaves commands under a shim running: calls of Execute return an error
+// that wraps exec.ErrDetached. It cancels those of direct mode, waits for their
+// end and ends the watch. If ctx ends first, they are left to themselves, and
+// Close returns the cause.
 func (x *Executor) Close(ctx context.Context) error {
 	x.mu.Lock()
 	x.closed = true
@@ -264,6 +313,7 @@ func (x *Executor) Close(ctx context.Context) error {
 	}
 	x.stop()
 	<-ended
+	x.watching.Wait()
 	x.watcher.work.Wait()
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -19,6 +19,10 @@ const (
 	// WorkspaceAnnotation is the folder that commands run in and cannot leave
 	// with their Dir. Without it that is the working folder of the container.
 	WorkspaceAnnotation = prefix + "workspace"
+	// ShimAnnotation is the absolute path of the program rdev-shim in the
+	// container, where its image or a volume has it. Its folder must be writable
+	// for the container's user. It is for containers without a shell.
+	ShimAnnotation = prefix + "shim"
 
 	defaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 	podIndexLabel              = "apps.kubernetes.io/pod-index"

@@ -33,6 +33,8 @@ type Options struct {
 	// MaxEnded is how many ended commands are remembered; the oldest go first.
 	// Defaults to 1024.
 	MaxEnded int
+	// Direct has every command run in direct mode, see the package comment.
+	Direct bool
 	// SpoolDir is the folder for output that outgrows memory. Defaults to
 	// os.TempDir.
 	SpoolDir string

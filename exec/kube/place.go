@@ -23,7 +23,9 @@ type place struct {
 	container   string
 	containerID string
 	restarts    int32
-	workspace   string // absolute; empty: the container's working folder
+	workspace   string   // absolute; empty: the container's working folder
+	shim        string   // the program, where the image or a volume has it
+	volumes     []string // where the shim may be placed
 }
 
 // instance is what Locate tells: it changes when the pod is replaced, under the
@@ -51,6 +53,8 @@ func (w *watcher) place(project string, pod *corev1.Pod) place {
 	set := all[project]
 	p.container = containerOf(pod, set)
 	p.workspace = orDefault(set.Workspace, pod.Annotations[WorkspaceAnnotation])
+	p.shim = pod.Annotations[ShimAnnotation]
+	p.volumes = volumesOf(pod, p.container)
 	if s := containerStatus(pod, p.container); s != nil {
 		p.containerID, p.restarts = s.ContainerID, s.RestartCount
 	}
@@ -81,6 +85,9 @@ func (w *watcher) resolve(target exec.Target) (place, error) {
 		p := w.place(target.Name, pod)
 		if p.instance() != target.Instance {
 			return place{}, fmt.Errorf("%w: its container in pod %s has ended%s", exec.ErrLost, pod.Name, colon(whyEnded(pod, p.container)))
+		}
+		if p.isAt(pod) { // being deleted, too: what runs there is still to be followed
+			return p, nil
 		}
 		pods = []*corev1.Pod{pod}
 	}
