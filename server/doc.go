@@ -166,6 +166,7 @@
 // # Description
 //
 //	GET /openapi.yaml  no key  this API as OpenAPI 3.1, in YAML
+//	GET /docs          no key  the same as a page, without scripts
 //
 // # Browsers
 //

@@ -1,11 +1,6 @@
 package server
 
-import (
-	_ "embed"
-	"net/http"
-	"strconv"
-	"time"
-)
+import _ "embed"
 
 // openAPI describes the API for programs, as doc.go does for people. Tests
 // hold both against the route table.
@@ -23,12 +18,5 @@ func (*Server) describeAPI(x *exchange) error {
 		return err
 	}
 	x.Header().Set("Content-Type", "application/yaml")
-	x.Header().Set("Content-Length", strconv.Itoa(len(openAPI)))
-	// A ResponseWriter without deadlines has none that could be set.
-	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(responseTimeout))
-	x.WriteHeader(http.StatusOK)
-	if _, err := x.Write(openAPI); err != nil {
-		x.cause = err // the caller has gone; there is nobody to tell
-	}
-	return nil
+	return x.file(openAPI)
 }

@@ -58,6 +58,7 @@ func routes() []route {
 		{http.MethodGet, "/healthz", "", bodyNone, (*Server).healthz},
 		{http.MethodGet, "/readyz", "", bodyNone, (*Server).readyz},
 		{http.MethodGet, "/openapi.yaml", "", bodyNone, (*Server).describeAPI},
+		{http.MethodGet, "/docs", "", bodyNone, (*Server).docs},
 	}
 }
 

@@ -125,6 +125,7 @@ func TestTour(t *testing.T) {
 	tr.do(200, "GET", "/readyz", "")
 	tr.do(200, "GET", "/readyz?verbose", "")
 	tr.do(200, "GET", "/openapi.yaml", "")
+	tr.do(200, "GET", "/docs", "")
 	tr.do(401, "GET", "/projects", "", "Authorization", "Bearer nonsense")
 	tr.do(200, "GET", "/projects", "")
 	tr.do(200, "GET", "/projects/web", "")

@@ -95,7 +95,7 @@ func (v *validator) RoundTrip(r *http.Request) (*http.Response, error) {
 		RequestValidationInput: input, Status: resp.StatusCode, Header: resp.Header, Options: input.Options,
 	}
 	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	if media == "text/event-stream" || media == "application/yaml" {
+	if media == "text/event-stream" || media == "application/yaml" || media == "text/html" {
 		asText := *input.Options // no schema can say more of it; events are looked at one by one
 		asText.ExcludeResponseBody = true
 		answer.Options = &asText
