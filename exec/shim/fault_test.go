@@ -36,7 +36,7 @@ func faulty(t testing.TB, e *shim.Engine, options *shim.ServerOptions, plan func
 // random cuts, stalls and slows connections.
 func random(n int) faultproxy.Fault {
 	r := rand.New(rand.NewPCG(uint64(n), 1))
-	switch r.IntN(8) {
+	switch r.IntN(12) {
 	case 0:
 		return faultproxy.Fault{StallAfter: 1 + r.Int64N(3000)}
 	case 1:
@@ -46,7 +46,7 @@ func random(n int) faultproxy.Fault {
 	case 3, 4:
 		return faultproxy.Fault{CutAfter: 1 + r.Int64N(300)} // also in the hello
 	}
-	return faultproxy.Fault{CutAfter: 1 + r.Int64N(300_000)}
+	return faultproxy.Fault{CutAfter: 1 + r.Int64N(2_000_000)}
 }
 
 // impatient finds stalls soon.

@@ -13,6 +13,10 @@
 //	serve --dir D            be the daemon, in the foreground
 //	serve --dir D --detach   start one, and return when it can be reached
 //	connect --dir D          connect stdin and stdout to it; start it first if need be
+//
+// A process manager that ends all processes of a unit (systemd, unless its
+// KillMode says otherwise) ends a daemon that was started there, and with it the
+// commands: its SIGTERM cancels them.
 package daemon
 
 import (
@@ -95,7 +99,10 @@ func Serve(ctx context.Context, config Config, ready func()) (err error) {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
-	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	// Not signal.Ignore: commands would inherit that.
+	ignored := make(chan os.Signal, 1)
+	signal.Notify(ignored, syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	defer signal.Stop(ignored)
 	subreaper := shim.BecomeSubreaper() == nil
 	engine, err := shim.Open(config.Dir, &shim.Options{
 		Linger:    config.Linger,
@@ -212,11 +219,14 @@ func (d *daemon) listen() (net.Listener, error) {
 	if err := os.Remove(filepath.Join(d.Dir, socketName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	old := syscall.Umask(0o177)
-	defer syscall.Umask(old)
 	return withSocketPath(d.Dir, func(path string) (net.Listener, error) {
 		listener, err := net.Listen("unix", path)
 		if err != nil {
+			return nil, err
+		}
+		// Strangers are refused by their user id before this, too.
+		if err := os.Chmod(path, 0o600); err != nil {
+			listener.Close()
 			return nil, err
 		}
 		// The path may be one through /proc, and the next daemon removes it

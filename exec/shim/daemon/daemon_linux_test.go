@@ -132,6 +132,20 @@ func TestProgram(t *testing.T) {
 		is.Equal(text, "0 1 2 ")
 	})
 
+	t.Run("CommandsDoNotInheritIgnoredSignals", func(t *testing.T) {
+		is := is.New(t)
+		const script = "grep SigIgn /proc/self/status"
+		want, err := osexec.Command("sh", "-c", script).Output()
+		is.NoErr(err)
+		text := ""
+		_, err = c.Execute(ctx, workspace, command("signals", script), func(batch []exec.Line) error {
+			text += string(batch[0].Data) + "\n"
+			return nil
+		})
+		is.NoErr(err)
+		is.Equal(text, string(want))
+	})
+
 	t.Run("TenCommandsTakeLittleMemory", func(t *testing.T) {
 		is := is.New(t)
 		status, err := c.Status(ctx)
