@@ -125,9 +125,9 @@ func (s *Server) ServeConn(ctx context.Context, conn io.ReadWriteCloser) error {
 	}
 	l.keepAlive(s.options.Heartbeat)
 	// Of requests that wait for something, when the connection is gone.
-	ctx, cancel := context.WithCancel(ctx)
+	waits, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := &peer{server: s, link: l, ctx: ctx, env: s.engine.options.Env, chunks: make(chunks), feeds: make(map[uint32]*feed), calls: make(map[uint32]struct{})}
+	p := &peer{server: s, link: l, ctx: waits, env: s.engine.options.Env, chunks: make(chunks), feeds: make(map[uint32]*feed), calls: make(map[uint32]struct{})}
 	err = l.receive(p.handle)
 	cancel()
 	if errors.Is(err, io.EOF) {
