@@ -28,7 +28,11 @@ type sharedCommands struct {
 
 func (c *commands) Insert(ctx context.Context, cmd rdev.Command) (stored rdev.Command, created bool, err error) {
 	defer c.m.call("commands", "insert", &err)()
-	return c.next.Insert(ctx, cmd)
+	stored, created, err = c.next.Insert(ctx, cmd)
+	if err == nil && created {
+		c.m.announce(stored)
+	}
+	return stored, created, err
 }
 
 func (c *commands) Get(ctx context.Context, id string) (cmd rdev.Command, err error) {
@@ -50,6 +54,14 @@ func (c *commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 		c.m.ended(cmd)
 	}
 	return cmd, err
+}
+
+// announce makes the counters of a command's ends begin at zero, so that the
+// first of each is an increase.
+func (m *Metrics) announce(cmd rdev.Command) {
+	for _, state := range []rdev.State{rdev.StateSucceeded, rdev.StateFailed, rdev.StateCanceled, rdev.StateTimedOut, rdev.StateLost} {
+		m.commands.WithLabelValues(cmd.Project, string(cmd.Type), string(state))
+	}
 }
 
 func (m *Metrics) ended(cmd rdev.Command) {

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/orchard9/rdev/stream"
 )
 
 // Metrics are the metrics of one process. All methods are safe for concurrent
@@ -76,6 +78,11 @@ func New() *Metrics {
 	m.outputBytes = m.counters("rdev_output_bytes_total", "Bytes that commands wrote, counted at their end.", "project", "stream")
 	m.gaps = m.counters("rdev_gaps_total", "Gaps that readers were told of.", "reason")
 	m.gapEvents = m.counters("rdev_gap_events_total", "Events in these gaps.", "reason")
+
+	for _, reason := range []stream.GapReason{stream.GapRetention, stream.GapTruncated} {
+		m.gaps.WithLabelValues(string(reason)) // zero is worth knowing, and alerts see the first one
+		m.gapEvents.WithLabelValues(string(reason))
+	}
 
 	m.storeDuration = m.histograms("rdev_store_duration_seconds", "Calls of a store.", fastBuckets(), "store", "operation")
 	m.storeErrors = m.counters("rdev_store_errors_total", "Calls that a store did not answer.", "store", "operation")

@@ -126,6 +126,7 @@ func TestMetrics(t *testing.T) {
 		is.NoErr(err)
 		has(t,
 			`rdev_commands_total{project="web",status="succeeded",type="shell"} 1`,
+			`rdev_commands_total{project="web",status="lost",type="shell"} 0`,
 			`rdev_command_duration_seconds_count{project="web",type="shell"} 1`,
 			`rdev_output_bytes_total{project="web",stream="stdout"} 3`,
 			`rdev_events_published_total 2`,
