@@ -248,6 +248,26 @@ func TestClient(t *testing.T) {
 		is.Equal(len(slowLines.lines), 300_000)
 	})
 
+	t.Run("WhatNobodyCouldAskForIsNotForgotten", func(t *testing.T) {
+		is := is.New(t)
+		e := openEngine(t, t.TempDir(), &shim.Options{Retention: 2 * time.Second})
+		dial := dialer("unix", serveUnix(t, e, nil))
+		workspace := t.TempDir()
+		cmd := shell("once", "echo ran >>effects")
+		c := newClient(t, shim.ClientConfig{Dial: dial})
+		_, err := c.Execute(ctx, workspace, cmd, discard)
+		is.NoErr(err)
+		c.Close()
+		time.Sleep(3 * time.Second)
+		c = newClient(t, shim.ClientConfig{Dial: dial})
+		_, err = c.Execute(ctx, workspace, cmd, discard)
+		is.NoErr(err)
+		data, err := os.ReadFile(filepath.Join(workspace, "effects"))
+		is.NoErr(err)
+		is.Equal(string(data), "ran\n")
+		is.True(settles(func() bool { _, ended := e.Count(); return ended == 0 })) // now it is
+	})
+
 	t.Run("StatusForgetAndDrain", func(t *testing.T) {
 		is := is.New(t)
 		e := openEngine(t, t.TempDir(), nil)

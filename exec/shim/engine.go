@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/orchard9/rdev/exec"
 )
@@ -43,6 +44,8 @@ type Engine struct {
 	mu         sync.Mutex
 	closed     bool
 	draining   bool
+	deserted   bool      // see desert
+	visited    time.Time // likewise
 	commands   map[string]*command
 	ended      int
 	endedBytes int64
@@ -99,6 +102,7 @@ func open(dir string, options Options) (_ *Engine, err error) {
 		closing:        make(chan struct{}),
 		crowded:        make(chan struct{}, 1),
 		commands:       make(map[string]*command),
+		visited:        time.Now(),
 	}
 	err = e.recover()
 	if err == nil {

@@ -12,8 +12,10 @@ type Options struct {
 	// Linger is how long children that hold the output open may outlive the
 	// main process. Defaults to one second; negative means not at all.
 	Linger time.Duration
-	// Retention is how long an ended command is remembered. Defaults to one
-	// hour; negative means until Forget, or until the bounds below.
+	// Retention is how long an ended command is remembered, not counting the
+	// time in which the engine was not open, or its Server had no connection.
+	// Defaults to one hour; negative means until Forget, or until the bounds
+	// below.
 	Retention time.Duration
 	// MaxEnded is how many ended commands are remembered; the oldest are
 	// deleted first. Defaults to 4096; negative means no limit.

@@ -18,7 +18,8 @@ import (
 // It is no command's that was started after it, and every other command that
 // runs may be its origin: if only one does, it is that one's. So an orphan is
 // killed with the last of the commands that it may descend from, and never
-// before.
+// before. To the first process of a container come the orphans of others, too:
+// there they are reaped, and nothing else.
 type orphanage struct {
 	// forking is held for reading from before a fork until the new process is
 	// known, and for writing while an orphan is reaped, which a process not
@@ -87,7 +88,7 @@ func (b *birth) over() {
 // owns reports whether the process is an orphan that can only be of this
 // command.
 func (b *birth) owns(pid int, s stat) bool {
-	if b == nil || s.parent != os.Getpid() || s.startTime < b.ticks {
+	if self := os.Getpid(); b == nil || self == 1 || s.parent != self || s.startTime < b.ticks {
 		return false
 	}
 	b.home.mu.Lock()

@@ -61,7 +61,7 @@ func (e *Engine) deleteEnded() {
 	slices.SortFunc(ended, func(a, b *command) int { return a.ended.Compare(b.ended) })
 	for _, c := range ended {
 		e.mu.Lock()
-		expired := e.options.Retention >= 0 && time.Since(c.ended) > e.options.Retention
+		expired := e.isExpiredLocked(c)
 		if !expired && !e.isCrowded() {
 			e.mu.Unlock()
 			return
@@ -75,6 +75,32 @@ func (e *Engine) deleteEnded() {
 		if gone != "" {
 			_ = os.RemoveAll(gone)
 		}
+	}
+}
+
+// isExpiredLocked reports whether an ended command is past Retention. That time
+// counts only while there is somebody who could have asked how it ended: one
+// that nobody was told of must not be started again as if it had never been.
+// The caller holds e.mu.
+func (e *Engine) isExpiredLocked(c *command) bool {
+	if e.options.Retention < 0 || e.deserted {
+		return false
+	}
+	since := c.ended
+	if e.visited.After(since) {
+		since = e.visited
+	}
+	return time.Since(since) > e.options.Retention
+}
+
+// desert says that nobody is there who could ask for commands, or that somebody
+// is again. Somebody is when the engine opens.
+func (e *Engine) desert(deserted bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.deserted = deserted
+	if !deserted {
+		e.visited = time.Now()
 	}
 }
 

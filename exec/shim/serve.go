@@ -45,12 +45,15 @@ type Server struct {
 	quietSince  time.Time // when the last connection ended
 }
 
-// NewServer returns a Server for the engine, which stays the caller's.
+// NewServer returns a Server for the engine, which stays the caller's. While the
+// Server has no connection, the engine forgets no command for its age: see
+// Options.Retention.
 func NewServer(engine *Engine, options *ServerOptions) *Server {
 	s := &Server{engine: engine, quietSince: time.Now()}
 	if options != nil {
 		s.options = *options
 	}
+	engine.desert(true)
 	if s.options.Heartbeat <= 0 {
 		s.options.Heartbeat = defaultHeartbeat
 	}
@@ -152,8 +155,13 @@ func (s *Server) countFeed(n int) {
 func (s *Server) count(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.connections += n; s.connections == 0 {
+	s.connections += n
+	switch {
+	case s.connections == 0:
 		s.quietSince = time.Now()
+		s.engine.desert(true)
+	case s.connections == n: // the first
+		s.engine.desert(false)
 	}
 }
 
