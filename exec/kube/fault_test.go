@@ -119,7 +119,7 @@ func TestBrokenConnections(t *testing.T) {
 	const script = "for i in 1 2 3 4 5 6; do echo line $i; sleep 1; done; exit 3"
 	t.Run("ContainerdKilledIsNoSuccess", func(t *testing.T) {
 		is := is.New(t)
-		x := newExecutor(t, namespace, nil)
+		x := newExecutor(t, namespace, func(o *kube.Options) { o.Direct = true })
 		target := awaitRunning(t, x, "web")
 		plain := make(chan string, 1)
 		go func() {
@@ -129,6 +129,7 @@ func TestBrokenConnections(t *testing.T) {
 		r := start(limited(t), x, target, "sh", "-c", script)
 		eventually(t, "a line comes", func() bool { return r.text() != "" })
 		is.NoErr(c.Kill(limited(t), kubetest.Containerd))
+		t.Cleanup(func() { _ = c.StartPart(context.Background(), kubetest.Containerd) })
 		r.wait(t)
 		is.NoErr(c.StartPart(limited(t), kubetest.Containerd))
 		is.True(errors.Is(r.err, exec.ErrOutcomeUnknown))
@@ -139,63 +140,67 @@ func TestBrokenConnections(t *testing.T) {
 			return after.err == nil
 		})
 	})
-}
-
-func TestPodsThatLackSomething(t *testing.T) {
-	c := kubetest.Shared(t)
-	t.Run("WithoutShellItIsNamed", func(t *testing.T) {
-		is := is.New(t)
-		namespace := c.Namespace(t)
-		runPod(t, namespace, "web", func(p *kubetest.Pod) { p.Image = kubetest.NoShell })
-		x := newExecutor(t, namespace, nil)
-		r := start(limited(t), x, awaitRunning(t, x, "web"), "echo", "hi")
-		r.wait(t)
-		is.True(errors.Is(r.err, exec.ErrTargetNotReady))
-		is.True(strings.Contains(r.err.Error(), "no sh"))
-	})
-	t.Run("AReadOnlyRootIsNoHindrance", func(t *testing.T) {
-		is := is.New(t)
-		namespace := c.Namespace(t)
-		runPod(t, namespace, "web", func(p *kubetest.Pod) {
-			p.Image, p.ReadOnlyRoot = kubetest.ReadOnly, true
-			p.Annotations[kube.WorkspaceAnnotation] = "/"
+	for _, part := range []kubetest.Part{kubetest.Containerd, kubetest.Kubelet, kubetest.APIServer} {
+		t.Run("ACommandDoesNotNoticeThatItsConnectionBroke/"+string(part), func(t *testing.T) {
+			is := is.New(t)
+			x := newExecutor(t, namespace, nil)
+			r := start(limited(t), x, awaitRunning(t, x, "web"), "sh", "-c", script)
+			eventually(t, "a line comes", func() bool { return r.text() != "" })
+			is.NoErr(c.Kill(limited(t), part))
+			is.NoErr(c.StartPart(limited(t), part))
+			r.wait(t)
+			is.NoErr(r.err)
+			is.Equal(r.text(), "line 1\nline 2\nline 3\nline 4\nline 5\nline 6\n")
+			is.Equal(r.result.ExitCode, 3)
 		})
-		x := newExecutor(t, namespace, nil)
-		r := start(limited(t), x, awaitRunning(t, x, "web"), "sh", "-c", "echo hi; exit 4")
-		r.wait(t)
-		is.NoErr(r.err)
-		is.Equal(r.text(), "hi\n")
-		is.Equal(r.result.ExitCode, 4)
-	})
-	t.Run("AForeignUserIsNoHindrance", func(t *testing.T) {
-		is := is.New(t)
-		namespace := c.Namespace(t)
-		user := int64(12345)
-		runPod(t, namespace, "web", func(p *kubetest.Pod) { p.User = &user })
-		x := newExecutor(t, namespace, nil)
-		r := start(limited(t), x, awaitRunning(t, x, "web"), "id", "-u")
-		r.wait(t)
-		is.NoErr(r.err)
-		is.Equal(r.text(), "12345\n")
-	})
-	t.Run("AMissingContainerIsNamed", func(t *testing.T) {
-		is := is.New(t)
-		namespace := c.Namespace(t)
-		runPod(t, namespace, "web", func(p *kubetest.Pod) { p.Annotations[kube.ContainerAnnotation] = "absent" })
-		x := newExecutor(t, namespace, nil)
-		r := start(limited(t), x, exec.Target{Name: "web"}, "true")
-		r.wait(t)
-		is.True(errors.Is(r.err, exec.ErrTargetNotReady))
-		is.True(strings.Contains(r.err.Error(), `no container "absent"`))
-	})
+	}
 }
 
-func TestAHundredCommandsAtOnce(t *testing.T) {
+// TestAnotherProcessGoesOn: who takes over from a process that is gone follows
+// its commands, and starts none of them again.
+func TestAnotherProcessGoesOn(t *testing.T) {
 	is := is.New(t)
 	c := kubetest.Shared(t)
 	namespace := c.Namespace(t)
 	runPod(t, namespace, "web", nil)
-	x := newExecutor(t, namespace, func(o *kube.Options) { o.Patience = patience })
+	first, second := newExecutor(t, namespace, nil), newExecutor(t, namespace, nil)
+	target := awaitRunning(t, first, "web")
+	cmd := exec.Command{ID: "moving", Target: target, Argv: []string{"sh", "-c", "for i in 1 2 3 4; do echo $i; sleep 0.5; done; echo ran >>/workspace/ran; exit 5"}}
+	err := func() error {
+		_, err := first.Execute(limited(t), cmd, func([]exec.Line) error { return exec.ErrDetached })
+		return err
+	}()
+	is.True(errors.Is(err, exec.ErrDetached))
+	is.NoErr(first.Close(limited(t)))
+	awaitRunning(t, second, "web")
+	text := ""
+	cmd.After = 1
+	result, err := second.Execute(limited(t), cmd, func(lines []exec.Line) error {
+		for _, line := range lines {
+			text += string(line.Data)
+		}
+		return nil
+	})
+	is.NoErr(err)
+	is.Equal(text, "234")
+	is.Equal(result.ExitCode, 5)
+	r := start(limited(t), second, target, "cat", "/workspace/ran")
+	r.wait(t)
+	is.Equal(r.text(), "ran\n")
+}
+
+func TestAHundredCommandsAtOnce(t *testing.T) {
+	for name, direct := range map[string]bool{"OverOneStream": false, "InDirectMode": true} {
+		t.Run(name, func(t *testing.T) { testAHundredCommandsAtOnce(t, direct) })
+	}
+}
+
+func testAHundredCommandsAtOnce(t *testing.T, direct bool) {
+	is := is.New(t)
+	c := kubetest.Shared(t)
+	namespace := c.Namespace(t)
+	runPod(t, namespace, "web", nil)
+	x := newExecutor(t, namespace, func(o *kube.Options) { o.Patience, o.Direct = patience, direct })
 	target := awaitRunning(t, x, "web")
 	began := time.Now()
 	var all []*running

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 )
 
 // The indexes of the pods.
@@ -37,6 +38,8 @@ type watcher struct {
 // newWatcher starts to watch, until ctx ends. The first list of pods may still
 // be on its way: see sync.
 func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options Options) (*watcher, error) {
+	// What reflectors would log, OnError is told.
+	ctx = klog.NewContext(ctx, klog.Logger{})
 	w := &watcher{changed: make(chan struct{})}
 	pods := client.Pods(options.Namespace)
 	w.pods = cache.NewSharedIndexInformer(&cache.ListWatch{
