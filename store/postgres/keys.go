@@ -15,9 +15,14 @@ import (
 // KeyStore is the auth.KeyStore of a Store.
 type KeyStore struct {
 	db *sqlx.DB
+	// byID is the query of Get, which every request makes: parsed and planned
+	// once a connection. Nil behind a pooler, which cannot keep it.
+	byID *sqlx.Stmt
 }
 
 const keyColumns = `id, name, hash, scopes, projects, created_at, created_by, expires_at, revoked_at, last_used_at, replaced_by`
+
+const selectKey = `SELECT ` + keyColumns + ` FROM keys WHERE id = $1 `
 
 type keyRow struct {
 	ID         string         `db:"id"`
@@ -64,8 +69,19 @@ func (k *KeyStore) Create(ctx context.Context, key auth.Key, replaces *auth.Repl
 func (k *KeyStore) Get(ctx context.Context, id string) (auth.Key, error) {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	key, err := getKey(ctx, k.db, id, "")
-	return key, failed(ctx, "get key", err)
+	if k.byID == nil {
+		key, err := getKey(ctx, k.db, id, "")
+		return key, failed(ctx, "get key", err)
+	}
+	var row keyRow
+	err := k.byID.GetContext(ctx, &row, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = auth.ErrKeyNotFound
+	}
+	if err != nil {
+		return auth.Key{}, failed(ctx, "get key", err)
+	}
+	return row.key(), nil
 }
 
 // List implements auth.KeyStore.
@@ -119,7 +135,7 @@ func (k *KeyStore) Update(ctx context.Context, id string, change func(*auth.Key)
 
 func getKey(ctx context.Context, db sqlx.QueryerContext, id, lock string) (auth.Key, error) {
 	var r keyRow
-	err := sqlx.GetContext(ctx, db, &r, `SELECT `+keyColumns+` FROM keys WHERE id = $1 `+lock, id)
+	err := sqlx.GetContext(ctx, db, &r, selectKey+lock, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return auth.Key{}, auth.ErrKeyNotFound
 	}

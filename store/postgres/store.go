@@ -89,6 +89,7 @@ type Store struct {
 	db      *sqlx.DB // for all but:
 	appends *sqlx.DB // one connection a commit lane
 	notify  *sqlx.DB // one connection
+	keyByID *sqlx.Stmt
 	opts    Options
 	hub     *stream.Hub
 
@@ -117,6 +118,12 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	if err := s.retain(ctx); err != nil { // makes today's partition
 		return nil, errors.Join(err, s.closePools())
+	}
+	if !opts.Pooled {
+		var err error
+		if s.keyByID, err = s.db.PreparexContext(ctx, selectKey); err != nil {
+			return nil, errors.Join(failed(ctx, "prepare", err), s.closePools())
+		}
 	}
 	log := &log{db: s.db}
 	s.hub = stream.NewHub(stream.HubConfig{Log: log, TotalBytes: opts.HubBytes, ReadBytes: readBytes})
@@ -184,7 +191,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Wakeups() Wakeups { return s.wakeups.status() }
 
 // Keys returns the auth.KeyStore.
-func (s *Store) Keys() *KeyStore { return &KeyStore{db: s.db} }
+func (s *Store) Keys() *KeyStore { return &KeyStore{db: s.db, byID: s.keyByID} }
 
 // Commands returns the records, which implement rdev.Leases too.
 func (s *Store) Commands() *Commands { return &Commands{db: s.db, ttl: s.opts.Lease} }
