@@ -69,7 +69,8 @@ func (t *tree) kill() (survivors []int) {
 			for _, pid := range found {
 				t.killOne(pid)
 			}
-			survivors = awaitDeath(found, deadline)
+			// Not for long: one that was in the middle of execve was not killed.
+			survivors = awaitDeath(found, earlier(deadline, time.Now().Add(killAgain)))
 			if len(survivors) > 0 && time.Now().After(deadline) {
 				return survivors
 			}
@@ -102,8 +103,8 @@ func (t *tree) members(window pidWindow) []int {
 		}
 	}
 	// A process in the middle of execve shows no environment for a moment.
-	for i := 0; i < 10 && len(unsure) > 0; i++ {
-		time.Sleep(300 * time.Microsecond)
+	for i := 0; i < 60 && len(unsure) > 0; i++ {
+		time.Sleep(time.Duration(1+i/10) * 300 * time.Microsecond)
 		unsure = slices.DeleteFunc(unsure, func(pid int) bool {
 			verdict := t.look(pid)
 			if verdict == memberOf {
@@ -157,7 +158,16 @@ func (t *tree) look(pid int) verdict {
 		case t.birth.owns(pid, s):
 			return memberOf
 		}
-		return undecided
+		// Arguments and environment come at once: one that has arguments has
+		// no environment for good, or has it by now.
+		args, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		if len(args) == 0 {
+			return undecided
+		}
+		if env, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ"); holdsVariable(env, t.cookie) {
+			return memberOf
+		}
+		return stranger
 	case holdsVariable(env, t.cookie):
 		// Zombies have no environment, so this one lives.
 		return memberOf
@@ -225,6 +235,17 @@ func (t *tree) remember() {
 			up = parents[up].parent
 		}
 	}
+}
+
+// killAgain is how long killed processes have before they are looked at and
+// killed again.
+const killAgain = 100 * time.Millisecond
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // awaitDeath waits until the processes are dead and returns those that are not
