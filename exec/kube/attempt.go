@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"sync"
 	"time"
@@ -54,6 +53,7 @@ func (c *command) attempt(p place) error {
 	cause := context.Cause(ctx)
 	stop(nil)
 	a.stdin.give(nil)
+	a.stdin.end()
 	a.work.Wait()
 	stdout.flush()
 	stderr.flush()
@@ -80,10 +80,12 @@ func (a *attempt) record(ctx context.Context, kind, detail string) {
 		c.ends++
 		c.code, _ = strconv.Atoi(detail)
 		if c.ends == 2 {
+			a.stdin.end()
 			a.work.Go(func() { a.linger(ctx) })
 		}
 	default:
 		c.refused = kind
+		a.stdin.end()
 	}
 }
 
@@ -103,6 +105,9 @@ func (a *attempt) confirm(ctx context.Context) {
 		a.c.released = time.Now()
 		a.c.mu.Unlock()
 		a.stdin.give(commandInput(a.c.cmd, a.place, a.nonce))
+		if a.c.cmd.Stdin != nil {
+			a.stdin.end() // the command waits for it; else the script does
+		}
 	}
 }
 
@@ -200,32 +205,4 @@ func (a *attempt) judge(err, cause error) error {
 		err = errors.New("the stream ended as if all were well")
 	}
 	return fmt.Errorf("%w: the connection ended before the command told its exit code: %w", exec.ErrOutcomeUnknown, err)
-}
-
-// lateInput is standard input that is given when it is time.
-type lateInput struct {
-	once  sync.Once
-	given chan struct{}
-	data  []byte
-}
-
-func newLateInput() *lateInput { return &lateInput{given: make(chan struct{})} }
-
-// give gives the input; the first time counts.
-func (i *lateInput) give(data []byte) {
-	i.once.Do(func() {
-		i.data = data
-		close(i.given)
-	})
-}
-
-// Read implements io.Reader for one goroutine.
-func (i *lateInput) Read(b []byte) (int, error) {
-	<-i.given
-	if len(i.data) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(b, i.data)
-	i.data = i.data[n:]
-	return n, nil
 }

@@ -17,8 +17,8 @@
 // the end of the status stream without a status is taken for exit code 0, in
 // the client and inside the API server. It addresses pods by name, so that a
 // command meant for one pod can start in its replacement. It leaves processes
-// running whose caller is gone. So every exec of this package runs a small
-// script in the pod's sh that
+// running whose caller is gone. So an exec of this package is either a stream to
+// a supervisor in the pod, or a small script in the pod's sh that
 //
 //   - says that it is there, before it is told what to run. The command goes in
 //     over standard input only after the API server has confirmed that the name
@@ -34,13 +34,28 @@
 // process (in memory, and in a temporary file when it grows), because a reader
 // that stalls a connection of exec for seconds loses output or the exit code.
 //
+// # Under a shim
+//
+// Commands run under a shim (exec/shim), a small program that is placed in the
+// container once and reached over one exec stream that carries all commands of
+// the pod. They do not notice that a connection breaks, that the API server, the
+// kubelet or the container runtime restarts, or that this process ends: whoever
+// calls Execute again goes on where it was. The shim is built into this package
+// for amd64 and arm64, and goes into the first folder that is writable and lets
+// programs be executed: an emptyDir volume, HOME, /tmp, /var/tmp, /dev/shm. Where
+// an image or a volume has it, the annotation rdev.orchard9.ai/shim says so, and
+// no shell is needed.
+//
 // # Direct mode
 //
-// One exec for each command is called direct mode. What it cannot promise:
-// commands do not outlive this process or their connection; timeouts are kept
-// by this process; an exit code of 128+n is reported as signal n, because a
-// shell does not tell the two apart; processes that left the session of the
-// command and wiped their environment are not found when it is cancelled.
+// Where no shim can be placed (a root that is read-only and no emptyDir, another
+// architecture), there is one exec for each command, which is called direct
+// mode. What it cannot promise: commands do not outlive this process or their
+// connection; timeouts are kept by this process; an exit code of 128+n is
+// reported as signal n, because a shell does not tell the two apart; processes
+// that left the session of the command and wiped their environment are not found
+// when it is cancelled.
 //
-// A container without sh cannot run commands: exec.ErrTargetNotReady says so.
+// A container with neither a shim nor sh cannot run commands:
+// exec.ErrTargetNotReady says so.
 package kube

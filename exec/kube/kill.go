@@ -44,6 +44,7 @@ func (x *Executor) kill(ctx context.Context, p place, session, cookie string, gr
 	nonce := rand.Text()
 	input := newLateInput()
 	input.give(killInput(nonce, session, cookie, int64((max(grace, 0)+99*time.Millisecond)/(100*time.Millisecond)), all))
+	input.end()
 	var survivors []int
 	told := false
 	records := newDemux(nonce, func([]byte) {}, func(kind, detail string) {

@@ -98,6 +98,7 @@ func (x *Executor) runScript(ctx context.Context, p place, script string, data [
 	nonce := rand.Text()
 	input := newLateInput()
 	input.give(scriptInput(nonce, script, data, variables...))
+	input.end()
 	var stdout bytes.Buffer
 	ready := false
 	stderr := newDemux(nonce, func([]byte) {}, func(kind, detail string) {

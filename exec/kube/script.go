@@ -36,26 +36,33 @@ func bootArgv(nonce string) []string { return []string{"sh", "-c", bootScript, "
 //
 //	end:CODE                it has ended
 //
+// After its last record the script stays until standard input ends, which is how
+// it is told that the record has come: an exec that ends at once loses what it
+// wrote last now and then. Where standard input is the command's, it stays for a
+// moment instead.
+//
 // The command is a subshell that executes the program, so that builtins are
 // not mistaken for programs. The session that an exec is in by itself is what
 // the command's processes have in common; killScript finds them by that.
 const commandScript = `rec() { printf '\036rdev:%s:%s\n' "$n" "$1" >&2; }
-if [ -n "$w" ]; then cd -P "$w" 2>/dev/null || { rec workspace; exit 0; }; fi
+bye() { if [ -n "$a" ]; then IFS= read -r l; else sleep 0.2 2>/dev/null || sleep 1; fi; }
+no() { rec "$1"; bye; exit 0; }
+if [ -n "$w" ]; then cd -P "$w" 2>/dev/null || no workspace; fi
 r=$(pwd -P)
-if ! cd -P "./$d" 2>/dev/null; then rec dir; exit 0; fi
-case "$(pwd -P)/" in "${r%/}"/*) ;; *) rec outside; exit 0 ;; esac
+cd -P "./$d" 2>/dev/null || no dir
+case "$(pwd -P)/" in "${r%/}"/*) ;; *) no outside ;; esac
 set -f
 f= b=notfound
 case $p in
-*/*) f=$p; if [ ! -e "$f" ]; then rec notfound; exit 0; fi
-  if [ ! -f "$f" ] || [ ! -x "$f" ]; then rec notexec; exit 0; fi ;;
+*/*) f=$p; if [ ! -e "$f" ]; then no notfound; fi
+  if [ ! -f "$f" ] || [ ! -x "$f" ]; then no notexec; fi ;;
 *) IFS=:
   for i in $P; do
     i=${i:-.}/$p
     if [ -f "$i" ]; then if [ -x "$i" ]; then f=$i; break; fi; b=notexec; fi
   done
   unset IFS
-  if [ -z "$f" ]; then rec "$b"; exit 0; fi ;;
+  if [ -z "$f" ]; then no "$b"; fi ;;
 esac
 trap : TERM INT HUP QUIT
 rec start
@@ -64,6 +71,7 @@ run
 c=$?
 printf '\036rdev:%s:end:%s\n' "$n" "$c"
 printf '\036rdev:%s:end:%s\n' "$n" "$c" >&3
+bye
 exit "$c"
 `
 
@@ -86,6 +94,11 @@ func commandInput(cmd exec.Command, p place, nonce string) []byte {
 		assign("P", path)
 	} else {
 		b.WriteString("P=$PATH\n")
+	}
+	if cmd.Stdin == nil {
+		assign("a", "1") // the end of standard input is the answer
+	} else {
+		assign("a", "")
 	}
 	b.WriteString(runFunction(cmd, nonce))
 	b.WriteString(commandScript)
