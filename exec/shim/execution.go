@@ -164,8 +164,10 @@ func (x *execution) on(ctx context.Context, l *line) (result exec.Result, err er
 	}
 	over := false // the server has said its last word on the channel
 	defer func() {
-		if !over { // detached, or sink has panicked
-			_ = l.send(kindDetach, ch.id)
+		if !over && !l.isGone() { // detached, or sink has panicked
+			// Not to be waited for: the connection may be stalled. It ends then,
+			// and this with it.
+			go func() { _ = l.send(kindDetach, ch.id) }()
 		}
 		l.close(ch)
 	}()

@@ -79,10 +79,11 @@ func (f *feed) run(request executeRequest, env []string) {
 		f.tell(kindFailure, encodeFailure(err))
 		return
 	}
-	defer f.peer.server.engine.detach(c)
 	f.tell(kindAccepted, nil)
 	o, told := f.follow(c, request.cmd.After)
-	f.peer.release(f.channel) // before the client may use it again
+	// Before the client is told: it may forget the command then.
+	f.peer.server.engine.detach(c)
+	f.peer.release(f.channel)
 	switch {
 	case !told:
 	case o.err != nil:
