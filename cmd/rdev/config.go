@@ -28,6 +28,9 @@ type Config struct {
 	Addr            string        `koanf:"addr" default:"127.0.0.1:8080" flag:"addr" for:"serve" help:"address to listen on; port 0 takes a free one"`
 	DataDir         string        `koanf:"data_dir" flag:"data-dir" for:"serve" help:"folder for the database, the output of commands and admin.key; empty: rdev in your data folder"`
 	Projects        []string      `koanf:"projects" flag:"project" for:"serve" help:"projects, as name=path or path; empty: the current folder"`
+	Executor        string        `koanf:"executor" default:"local" flag:"executor" for:"serve" help:"where commands run: local, in folders on this machine, or kubernetes, in pods that are labelled as projects"`
+	Namespace       string        `koanf:"namespace" flag:"namespace" for:"serve" help:"namespace of the pods; empty: that of the kubeconfig, or rdev's own"`
+	Kubeconfig      string        `koanf:"kubeconfig" flag:"kubeconfig" for:"serve" help:"file that says how to reach the cluster; empty: the cluster that rdev runs in, else as kubectl"`
 	AdminKey        auth.Secret   `koanf:"admin_key" for:"serve" help:"key that may do everything, at least 32 characters; never stored. Without it a key is made at the first start"`
 	AdminKeyFile    string        `koanf:"admin_key_file" for:"serve" help:"file that holds the admin key"`
 	OnShutdown      string        `koanf:"on_shutdown" default:"cancel" flag:"on-shutdown" for:"serve" help:"what happens to running commands when the server stops: cancel or leave"`
@@ -92,6 +95,7 @@ func (c Config) check() error {
 		want       []string
 	}{
 		{"output", c.Output, []string{"text", "json", "jsonl"}},
+		{"executor", c.Executor, []string{"local", "kubernetes"}},
 		{"on_shutdown", c.OnShutdown, []string{"cancel", "leave"}},
 		{"policy", c.Policy, []string{"strict", "restricted", "permissive"}},
 		{"log_level", c.LogLevel, []string{"debug", "info", "warn", "error"}},

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/orchard9/rdev/auth"
-	"github.com/orchard9/rdev/exec/local"
 	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/rdev"
 	"github.com/orchard9/rdev/server"
@@ -59,9 +57,10 @@ they run under a process of their own (rdev shim).`,
 // serve is the wiring of the server, top to bottom, and its life: it returns
 // when a signal or the end of ctx has stopped it.
 func (a *app) serve(ctx context.Context, c Config) (err error) {
-	projects, err := parseFolders(c.Projects, a.getenv("HOME"))
-	if err != nil {
-		return err
+	if c.Executor != "kubernetes" { // before anything is made
+		if _, err := parseFolders(c.Projects, a.getenv("HOME")); err != nil {
+			return err
+		}
 	}
 	if err := openDataDir(c.DataDir); err != nil {
 		return err
@@ -84,20 +83,11 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	self, err := shimSelf()
+	work, err := openWorkplace(c, a.getenv("HOME"), failed)
 	if err != nil {
 		return err
 	}
-	executor, err := local.New(local.Config{
-		Dir:     filepath.Join(c.DataDir, "commands"),
-		Targets: local.Folders(projects.paths()),
-		Env:     commandEnv(os.Environ()),
-		Shim:    &local.Shim{Command: self, Leave: c.OnShutdown == "leave"},
-	})
-	if err != nil {
-		return storeError(c.DataDir, err)
-	}
-	defer closing(&err, c.ShutdownTimeout, executor.Close)
+	defer closing(&err, c.ShutdownTimeout, work.executor.Close)
 	counted := metrics.New()
 	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{Keys: counted.Keys(store.Keys()), AdminKey: key})
 	if err != nil {
@@ -105,8 +95,8 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	}
 	defer closing(&err, c.ShutdownTimeout, authn.Close)
 	service, err := rdev.New(ctx, rdev.Config{
-		Executor:       counted.Executor(executor),
-		Projects:       projects,
+		Executor:       counted.Executor(work.executor),
+		Projects:       work.projects,
 		Commands:       counted.Commands(store.Commands()),
 		Broker:         counted.Broker(store.Broker()),
 		Keys:           counted.Keys(store.Keys()),
@@ -123,7 +113,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	defer closing(&err, c.ShutdownTimeout, service.Close)
 	web := serverConfig(listener.Addr(), &log)
 	web.Observer = counted
-	web.Parts = readyParts(store.Commands(), store.Broker(), executor, projects)
+	web.Parts = readyParts(store.Commands(), store.Broker(), work.executor, work.projects)
 	handler, err := server.New(service, authn, web)
 	if err != nil {
 		return err
@@ -141,7 +131,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer forget()
-	a.welcome(c, url, projects, key, made)
+	a.welcome(c, url, work.folders, key, made)
 	warnings(listener.Addr(), &log)
 	return a.serveUntilStopped(ctx, c, &log, service, handler, listener)
 }

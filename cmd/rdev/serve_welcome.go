@@ -42,6 +42,9 @@ func (a *app) nextCommand(c Config, projects *folders) string {
 	if a.usualDataDir() != c.DataDir {
 		words = append(words, "RDEV_DATA_DIR="+shellWord(c.DataDir))
 	}
+	if len(projects.list) == 0 { // pods come and go
+		return strings.Join(append(words, programName(), "projects"), " ")
+	}
 	words = append(words, programName(), "run")
 	if len(projects.list) > 1 {
 		words = append(words, projects.list[0].name)
