@@ -33,7 +33,9 @@ type CommandPage struct {
 }
 
 // Get returns a command of a project. Needs commands:read. ErrCommandNotFound
-// if the project has no such command.
+// if the project has no such command. Whoever has seen the terminal event is
+// told the terminal state, by the Service that runs the command; another one
+// over the same records may be a moment behind.
 func (s *Service) Get(ctx context.Context, caller auth.Principal, project, id string) (Command, error) {
 	if _, err := s.allow(ctx, caller, project, auth.ScopeCommandsRead); err != nil {
 		return Command{}, err
