@@ -55,7 +55,9 @@ func (a *app) connect() (*remote, error) {
 func (a *app) reconnecting(r *remote) func(error) {
 	var once sync.Once
 	return func(err error) {
-		once.Do(func() { a.notice("the connection was cut (%s); connecting again, nothing is lost", describe(r.explain(err))) })
+		once.Do(func() {
+			a.notice("the connection was cut (%s); connecting again, nothing is lost", describe(r.explain(err)))
+		})
 	}
 }
 

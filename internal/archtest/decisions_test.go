@@ -15,6 +15,8 @@ import (
 var goWith = map[string]string{
 	"k8s.io/api":             "k8s.io/client-go",
 	"k8s.io/apimachinery":    "k8s.io/client-go",
+	"k8s.io/klog/v2":         "k8s.io/client-go",
+	"k8s.io/streaming":       "k8s.io/client-go",
 	"github.com/spf13/pflag": "github.com/spf13/cobra",
 }
 
