@@ -66,6 +66,13 @@ type Locator interface {
 	Locate(ctx context.Context, name string) (Target, error)
 }
 
+// A Killer is an Executor that can do without the grace period.
+type Killer interface {
+	// Kill is Cancel with KILL at once, also for a command that is in its
+	// grace period already.
+	Kill(ctx context.Context, target Target, id string) error
+}
+
 // Target names the place where a command runs.
 type Target struct {
 	// Name is the executor's name of the place, for rdev the project's name.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/exec"
 )
 
 // Cancel asks for the end of a command and returns without waiting for it: the
@@ -44,5 +46,30 @@ func (s *Service) Cancel(ctx context.Context, caller auth.Principal, project, id
 	if w != nil {
 		w.cancel(errCanceled)
 	}
+	return cmd, nil
+}
+
+// killTimeout bounds how long a Kill is waited for in the background.
+const killTimeout = time.Minute
+
+// Kill is Cancel without a grace period, also for a command in the middle of
+// it, as far as the executor is an exec.Killer.
+func (s *Service) Kill(ctx context.Context, caller auth.Principal, project, id string) (Command, error) {
+	cmd, err := s.Cancel(ctx, caller, project, id)
+	if err != nil || cmd.State.Terminal() {
+		return cmd, err
+	}
+	killer, ok := s.cfg.Executor.(exec.Killer)
+	if !ok || s.enter() != nil { // when closing, the commands are being ended anyway
+		return cmd, nil
+	}
+	go func() {
+		defer s.workers.Done()
+		ctx, cancel := context.WithTimeout(s.patience, killTimeout)
+		defer cancel()
+		if err := killer.Kill(ctx, cmd.Spec.Target, id); err != nil {
+			s.cfg.OnError(fmt.Errorf("rdev: kill %s: %w", id, err))
+		}
+	}()
 	return cmd, nil
 }

@@ -117,17 +117,23 @@ func (s *Server) getCommand(x *exchange) error {
 	return x.reply(http.StatusOK, s.commandDataOf(c))
 }
 
-// cancelBody has no fields: the body of a cancel says nothing.
-type cancelBody struct{}
+type cancelBody struct {
+	Force bool `json:"force"`
+}
 
 func (s *Server) cancelCommand(x *exchange) error {
 	if _, err := x.query(); err != nil {
 		return err
 	}
-	if err := x.decode(&cancelBody{}); err != nil {
+	var body cancelBody
+	if err := x.decode(&body); err != nil {
 		return err
 	}
-	c, err := s.svc.Cancel(x.r.Context(), x.caller, x.project(), x.command())
+	end := s.svc.Cancel
+	if body.Force {
+		end = s.svc.Kill
+	}
+	c, err := end(x.r.Context(), x.caller, x.project(), x.command())
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,7 @@ func TestCommands(t *testing.T) {
 		end, err := c.Follow(t.Context(), "web", cmd.ID, 0, func([]client.Event) error { return nil })
 		is.NoErr(err)
 		is.Equal(end.State, client.Cancelled)
+		is.Equal(st.do("POST", "/projects/web/commands/"+cmd.ID+"/cancel", `{"force":true}`).status, http.StatusAccepted)
 		a := st.do("POST", "/projects/web/commands/"+cmd.ID+"/cancel", "{}")
 		is.Equal(a.status, http.StatusAccepted) // over already
 		cmd, err = c.Command(t.Context(), "web", cmd.ID)

@@ -93,7 +93,8 @@
 //
 // The list is newest first; ?limit= (1 to 200), ?cursor= (a next_cursor),
 // ?state= (may be repeated) and ?type= select. Cancel does not wait for the end
-// either, and is idempotent.
+// either, and is idempotent; its body, {"force"?}, may ask for KILL at once
+// instead of TERM and a grace period, also within that period.
 //
 // A command is {"id", "project", "type", "argv", "state", "key_id", "stream_id",
 // "events_url", "created_at", "started_at"?, "ended_at"?, "cancel_requested_at"?,

@@ -51,7 +51,8 @@ No shell is between: what follows -- is the program and its arguments. Pipes and
 the like go into a script, or into sh -c '…' where the server's policy is
 permissive.
 
-Ctrl-C cancels the command and waits for its end, a second one leaves at once.
+Ctrl-C cancels the command and waits for its end, a second one kills it, and a
+third one leaves at once.
 When the terminal is closed the command goes on: rdev ps finds it, rdev logs -f
 reads on.`,
 		Example: `  rdev run -- make test

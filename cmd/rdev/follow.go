@@ -17,9 +17,10 @@ const exitPipe = exitSignal + int(syscall.SIGPIPE)
 type start func(context.Context) (client.Command, error)
 
 // runAndFollow starts a command and prints what comes of it. The first Ctrl-C
-// cancels the command, whose end is waited for; the second leaves at once.
+// cancels the command and the second kills it; its end is waited for, until the
+// third leaves at once.
 func (a *app) runAndFollow(ctx context.Context, r *remote, run start, detach bool) error {
-	ctx, first, stop := a.interrupts(ctx)
+	ctx, first, second, stop := a.interrupts(ctx)
 	defer stop()
 	cmd, err := run(ctx)
 	if err != nil {
@@ -39,11 +40,21 @@ func (a *app) runAndFollow(ctx context.Context, r *remote, run start, detach boo
 	over := make(chan struct{})
 	defer close(over)
 	canceling.Go(func() {
-		select {
-		case <-first:
-			a.notice("cancelling %s; once more to leave without waiting", cmd.ID)
-			a.cancel(ctx, r, cmd)
-		case <-over:
+		for _, step := range []struct {
+			on     <-chan struct{}
+			notice string
+			end    ending
+		}{
+			{first, "cancelling %s; once more to kill it", r.Cancel},
+			{second, "killing %s; once more to leave without waiting", r.Kill},
+		} {
+			select {
+			case <-step.on:
+				a.notice(step.notice, cmd.ID)
+				a.end(ctx, step.end, r, cmd)
+			case <-over:
+				return
+			}
 		}
 	})
 	last, err := a.follow(ctx, r, cmd, 0)
@@ -53,18 +64,21 @@ func (a *app) runAndFollow(ctx context.Context, r *remote, run start, detach boo
 		return &exitError{code: exitInterrupted}
 	case errors.Is(err, syscall.EPIPE):
 		// Whoever read our output wants no more, as in `rdev run -- yes | head`.
-		a.cancel(ctx, r, cmd)
+		a.end(ctx, r.Cancel, r, cmd)
 		return &exitError{code: exitPipe}
 	}
 	return a.gaveUp(err, cmd, last)
 }
 
-// cancel asks for the end of a command. It takes its time even when the program
-// is about to end.
-func (a *app) cancel(ctx context.Context, r *remote, cmd client.Command) {
+// An ending asks for the end of a command.
+type ending func(ctx context.Context, project, id string) (client.Command, error)
+
+// end asks for the end of a command. It takes its time even when the program is
+// about to end.
+func (a *app) end(ctx context.Context, ask ending, r *remote, cmd client.Command) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer stop()
-	if _, err := r.Cancel(ctx, cmd.Project, cmd.ID); err != nil {
+	if _, err := ask(ctx, cmd.Project, cmd.ID); err != nil {
 		a.notice("cannot cancel %s: %s", cmd.ID, describe(r.explain(err)))
 	}
 }
@@ -72,7 +86,7 @@ func (a *app) cancel(ctx context.Context, r *remote, cmd client.Command) {
 // followOnly prints what comes of a command that is not ours: Ctrl-C ends the
 // reading alone.
 func (a *app) followOnly(ctx context.Context, r *remote, cmd client.Command, after uint64) error {
-	ctx, first, stop := a.interrupts(ctx)
+	ctx, first, _, stop := a.interrupts(ctx)
 	defer stop()
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)

@@ -10,16 +10,17 @@ import (
 // errInterrupted is the cause of a context that the user ended.
 var errInterrupted = errors.New("interrupted")
 
-// interrupts tells the first interruption from the second: first is closed at
-// the one, and the context ends at the other. Until stop is called, neither
-// ends the program by itself, nor does writing to a pipe that nobody reads.
-func (a *app) interrupts(ctx context.Context) (second context.Context, first <-chan struct{}, stop func()) {
+// interrupts tells the first three interruptions apart: first and second are
+// closed at theirs, and the context ends at the third. Until stop is called,
+// none ends the program by itself, nor does writing to a pipe that nobody
+// reads.
+func (a *app) interrupts(ctx context.Context) (third context.Context, first, second <-chan struct{}, stop func()) {
 	signals := make(chan os.Signal, 2)
 	ignore := a.notify(signals, os.Interrupt, syscall.SIGTERM)
 	broken := a.notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	ctx, cancel := context.WithCancelCause(ctx)
-	once := make(chan struct{})
+	once, twice := make(chan struct{}), make(chan struct{})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -29,14 +30,17 @@ func (a *app) interrupts(ctx context.Context) (second context.Context, first <-c
 				return
 			case <-signals:
 			}
-			if n == 1 {
+			switch n {
+			case 1:
 				close(once)
-				continue
+			case 2:
+				close(twice)
+			default:
+				cancel(errInterrupted)
 			}
-			cancel(errInterrupted)
 		}
 	}()
-	return ctx, once, func() {
+	return ctx, once, twice, func() {
 		ignore()
 		broken()
 		cancel(nil)

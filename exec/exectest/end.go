@@ -43,6 +43,23 @@ func endTests() []subtest {
 			equal(s, "signal", c.result.Signal, "SIGKILL")
 			equal(s, "reason", c.result.Reason, exec.Canceled)
 		}},
+		{"KillEndsTheGracePeriod", 0, func(s *session) {
+			killer, ok := s.Executor.(exec.Killer)
+			if !ok {
+				s.Log("not tested: the subject is no exec.Killer")
+				return
+			}
+			cmd := s.script(`trap '' TERM; echo ready; sleep 300`)
+			cmd.Grace = time.Hour
+			c := s.start(cmd, nil)
+			s.untilText(c, "ready\n")
+			c.cancel() // begins the grace period
+			equal(s, "Kill", killer.Kill(s.ctx, s.Target, cmd.ID), nil)
+			s.wait(c)
+			equal(s, "signal", c.result.Signal, "SIGKILL")
+			equal(s, "reason", c.result.Reason, exec.Canceled)
+			equal(s, "Kill again", killer.Kill(s.ctx, s.Target, cmd.ID), nil)
+		}},
 		{"NegativeGraceKillsAtOnce", needsProcesses, func(s *session) {
 			cmd := s.script(`trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.1; done`)
 			cmd.Grace = -1

@@ -76,12 +76,14 @@ type Executor struct {
 var (
 	_ exec.Executor = (*Executor)(nil)
 	_ exec.Locator  = (*Executor)(nil)
+	_ exec.Killer   = (*Executor)(nil)
 )
 
 // A runner runs commands in folders: an engine in this process, or a daemon's.
 type runner interface {
 	Execute(ctx context.Context, folder string, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error)
 	Cancel(ctx context.Context, id string) error
+	Kill(ctx context.Context, id string) error
 	instance(ctx context.Context) (string, error)
 	close(ctx context.Context) error
 }
@@ -127,6 +129,14 @@ func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) er
 		return notFound(target.Name)
 	}
 	return x.runner.Cancel(ctx, id)
+}
+
+// Kill implements exec.Killer.
+func (x *Executor) Kill(ctx context.Context, target exec.Target, id string) error {
+	if _, ok := x.targets(target.Name); !ok {
+		return notFound(target.Name)
+	}
+	return x.runner.Kill(ctx, id)
 }
 
 // Locate implements exec.Locator.

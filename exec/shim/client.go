@@ -120,10 +120,19 @@ func (c *Client) Instance(ctx context.Context) (string, error) {
 // Cancel is Engine.Cancel over the connection, and tries until ctx ends: only
 // if there was no connection for Patience it returns why.
 func (c *Client) Cancel(ctx context.Context, id string) error {
+	return c.end(ctx, kindCancel, id)
+}
+
+// Kill is Engine.Kill over the connection, likewise.
+func (c *Client) Kill(ctx context.Context, id string) error {
+	return c.end(ctx, kindKill, id)
+}
+
+func (c *Client) end(ctx context.Context, how packetKind, id string) error {
 	if !exec.ValidID(id) {
 		return nil // the target cannot know it
 	}
-	_, err := c.call(ctx, kindCancel, id)
+	_, err := c.call(ctx, how, id)
 	if err != nil && !isRemote(err) {
 		err = fmt.Errorf("exec/shim: cancel %s: its end was not seen: %w", id, err)
 	}

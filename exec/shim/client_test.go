@@ -84,6 +84,13 @@ func (r remote) Cancel(ctx context.Context, target exec.Target, id string) error
 	return r.Client.Cancel(ctx, id)
 }
 
+func (r remote) Kill(ctx context.Context, target exec.Target, id string) error {
+	if target.Name != "here" {
+		return exec.ErrTargetNotFound
+	}
+	return r.Client.Kill(ctx, id)
+}
+
 func TestClientContract(t *testing.T) {
 	run := func(t *testing.T, dial func(t *testing.T, e *shim.Engine) func(context.Context) (io.ReadWriteCloser, error)) {
 		exectest.Run(t, func(t *testing.T) exectest.Subject {

@@ -83,6 +83,7 @@
 //	status  (23)  say how you are (JSON)
 //	drain   (24)  start no more commands and end after the last one; with
 //	              "stop", cancel them first
+//	kill    (25)  as cancel, without a grace period
 //
 // The first two may be long, and come in parts of up to 64 KiB: each begins with
 // a byte that is 1 in the last one and else 0. Before that one nothing happens,

@@ -225,13 +225,23 @@ func (e *Engine) detach(c *command) {
 // nil. If ctx ends first, the command goes on dying and Cancel returns the
 // cause.
 func (e *Engine) Cancel(ctx context.Context, id string) error {
+	return e.end(ctx, id, (*command).cancel)
+}
+
+// Kill is Cancel with KILL at once, also for a command in its grace period.
+func (e *Engine) Kill(ctx context.Context, id string) error {
+	return e.end(ctx, id, (*command).kill)
+}
+
+// end begins the end of a command and waits for it.
+func (e *Engine) end(ctx context.Context, id string, begin func(*command)) error {
 	e.mu.Lock()
 	c := e.commands[id]
 	e.mu.Unlock()
 	if c == nil || c.isDone() {
 		return nil
 	}
-	c.cancel()
+	begin(c)
 	select {
 	case <-c.done:
 	case <-ctx.Done():

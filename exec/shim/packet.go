@@ -34,6 +34,7 @@ const (
 	kindEnd     packetKind = 19
 	kindDetach  packetKind = 20
 	kindCancel  packetKind = 21
+	kindKill    packetKind = 25
 	kindForget  packetKind = 22
 	kindStatus  packetKind = 23
 	kindDrain   packetKind = 24

@@ -57,7 +57,7 @@ func (p *peer) handle(in packet) error {
 			f.detach()
 		}
 		return nil
-	case kindCancel, kindForget, kindStatus, kindDrain:
+	case kindCancel, kindKill, kindForget, kindStatus, kindDrain:
 		return p.call(in.channel, in.kind, string(in.payload))
 	}
 	return protocolErrorf("a packet of kind %d", in.kind)
@@ -144,6 +144,8 @@ func (p *peer) answer(kind packetKind, argument string) ([]byte, error) {
 	switch kind {
 	case kindCancel:
 		return nil, s.engine.Cancel(p.ctx, argument)
+	case kindKill:
+		return nil, s.engine.Kill(p.ctx, argument)
 	case kindForget:
 		return nil, s.engine.Forget(argument)
 	case kindDrain:

@@ -108,6 +108,15 @@ func (c *Client) Cancel(ctx context.Context, project, id string) (Command, error
 	return cmd, err
 }
 
+// Kill is Cancel without a grace period, also for a command in the middle of
+// it.
+func (c *Client) Kill(ctx context.Context, project, id string) (Command, error) {
+	var cmd Command
+	body := map[string]bool{"force": true}
+	err := c.do(ctx, call{method: http.MethodPost, path: commandPath(project, id) + "/cancel", body: body, again: true}, &cmd)
+	return cmd, err
+}
+
 func commandPath(project, id string) string {
 	return projectPath(project) + "/commands/" + url.PathEscape(id)
 }

@@ -29,6 +29,14 @@ type locatingExecutor struct {
 	exec.Locator
 }
 
+// Kill implements exec.Killer, as far as next does.
+func (e *executor) Kill(ctx context.Context, target exec.Target, id string) error {
+	if killer, ok := e.Executor.(exec.Killer); ok {
+		return killer.Kill(ctx, target, id)
+	}
+	return e.Executor.Cancel(ctx, target, id)
+}
+
 func (e *executor) Execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error) {
 	running := e.m.running.WithLabelValues(cmd.Target.Name)
 	running.Inc()
