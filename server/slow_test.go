@@ -40,6 +40,7 @@ func neverReads(t *testing.T, change func(*setup)) {
 	is.NoErr(conn.(*net.TCPConn).SetReadBuffer(64 << 10))
 	_, err = io.WriteString(conn, "GET /projects/web/events?stream_id=slow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+adminKey+"\r\n\r\n")
 	is.NoErr(err)
+	eventually(t, "it reads", func() bool { return memory.Stats().Subscribers == 1 })
 
 	// More than the buffers of both ends hold.
 	const count = 20_000

@@ -37,7 +37,8 @@ type Options struct {
 	// to a pooler in transaction mode. Defaults to DSN; if that leads to one,
 	// readers are woken by the poll, and the schema has to be up to date.
 	ListenDSN string
-	// PollOnly leaves LISTEN and NOTIFY out.
+	// PollOnly leaves LISTEN and NOTIFY out. Pooled without a ListenDSN does
+	// so too.
 	PollOnly bool
 	// PoolSize is how many connections are used at most: two for appends, one
 	// for NOTIFY, the rest for everything else. LISTEN has one besides, and so
@@ -62,6 +63,9 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.ListenDSN == "" {
+		// Behind a pooler what is sent may come back by luck: that is no sign
+		// that LISTEN works.
+		o.PollOnly = o.PollOnly || o.Pooled
 		o.ListenDSN = o.DSN
 	}
 	if o.PoolSize == 0 {
