@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/orchard9/rdev/exec"
+	"github.com/orchard9/rdev/exec/policy"
 )
 
 // Status is what a project's target is doing.
@@ -30,6 +31,9 @@ type Project struct {
 	// Detail says why the status is not running, for people; and what else
 	// they should know of the project, such as an error in its settings.
 	Detail string
+	// Policy is the level for commands in this project, in place of the
+	// Service's. Defaults to that one, Config.Policy.Level.
+	Policy policy.Level
 }
 
 // Target returns where the project's commands run.
@@ -60,8 +64,8 @@ func ValidProjectName(name string) bool {
 }
 
 // FixedProjects are projects that are known beforehand and are always running,
-// such as folders on this machine. It panics if a name is not valid or is
-// there twice.
+// such as folders on this machine. It panics if a name or a level is not valid
+// or a name is there twice.
 func FixedProjects(projects ...Project) Projects {
 	all := slices.Clone(projects)
 	slices.SortFunc(all, func(a, b Project) int { return strings.Compare(a.Name, b.Name) })
@@ -71,6 +75,9 @@ func FixedProjects(projects ...Project) Projects {
 		}
 		if i > 0 && all[i].Name == all[i-1].Name {
 			panic(fmt.Sprintf("rdev: the project %q is there twice", all[i].Name))
+		}
+		if !all[i].Policy.Valid() {
+			panic(fmt.Sprintf("rdev: the project %q has the unknown policy %q", all[i].Name, all[i].Policy))
 		}
 		all[i].Status = StatusRunning
 	}

@@ -26,10 +26,11 @@ var errCanceled = errors.New("rdev: the command was cancelled")
 // ErrIdempotencyConflict, ErrShuttingDown. What goes wrong later is the
 // command's outcome and no error of Run.
 func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (cmd Command, created bool, err error) {
-	if _, err := s.allow(ctx, caller, req.Project, scopeOf(req.Type())); err != nil {
+	project, err := s.allow(ctx, caller, req.Project, scopeOf(req.Type()))
+	if err != nil {
 		return Command{}, false, err
 	}
-	cmd, err = s.plan(caller, req)
+	cmd, err = s.plan(caller, project, req)
 	if err != nil {
 		return Command{}, false, err
 	}
@@ -73,7 +74,7 @@ func (s *Service) locate(ctx context.Context, cmd *Command) error {
 }
 
 // plan turns a request into the record of a queued command.
-func (s *Service) plan(caller auth.Principal, req Request) (Command, error) {
+func (s *Service) plan(caller auth.Principal, project Project, req Request) (Command, error) {
 	timeout, err := s.timeout(req.Timeout)
 	if err != nil {
 		return Command{}, err
@@ -81,7 +82,7 @@ func (s *Service) plan(caller auth.Principal, req Request) (Command, error) {
 	if err := checkIdempotencyKey(req.IdempotencyKey); err != nil {
 		return Command{}, err
 	}
-	plan, err := s.cfg.Policy.Plan(req.Request)
+	plan, err := s.policyIn(project).Plan(req.Request)
 	if err != nil {
 		return Command{}, err
 	}

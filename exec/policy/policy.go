@@ -45,16 +45,6 @@ import (
 	"slices"
 )
 
-// Level says how much a request may do.
-type Level string
-
-// The levels, narrowest first. The empty Level is Restricted.
-const (
-	Strict     Level = "strict"
-	Restricted Level = "restricted"
-	Permissive Level = "permissive"
-)
-
 // A Policy decides about requests. Its zero value is the default: Restricted,
 // no shell, nothing that widens what claude may do. It is not changed by its
 // methods, which are safe for concurrent use.
