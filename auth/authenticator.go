@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
+	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -27,6 +29,8 @@ type AuthenticatorConfig struct {
 	// those that a bearer token may have: [A-Za-z0-9._~+/-] and = at the end
 	// (RFC 6750, section 2.1). Only its hash is kept. Defaults to none.
 	AdminKey Secret
+	// AdminAddresses are where the admin key works from. Defaults to anywhere.
+	AdminAddresses []netip.Prefix
 	// FlushEvery is the time between two writings of when keys were last used.
 	// Defaults to 30 s; a key is written at most that often.
 	FlushEvery time.Duration
@@ -67,6 +71,7 @@ func (c AuthenticatorConfig) validate() error {
 type Authenticator struct {
 	keys      KeyStore
 	adminHash []byte // nil without an admin key
+	adminFrom []netip.Prefix
 	now       func() time.Time
 	uses      *uses
 }
@@ -77,7 +82,7 @@ func NewAuthenticator(config AuthenticatorConfig) (*Authenticator, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	a := &Authenticator{keys: config.Keys, now: config.Now}
+	a := &Authenticator{keys: config.Keys, adminFrom: slices.Clone(config.AdminAddresses), now: config.Now}
 	if !config.AdminKey.IsZero() {
 		a.adminHash = HashSecret(config.AdminKey)
 	}
@@ -85,17 +90,30 @@ func NewAuthenticator(config AuthenticatorConfig) (*Authenticator, error) {
 	return a, nil
 }
 
-// Authenticate returns the principal of the presented key. Every key that does
-// not work is ErrUnauthenticated; ReasonOf tells the operator why. Any other
-// error is the store's, as it came: then nothing is known about the key.
+// Authenticate returns the principal of the key that is presented from an
+// address, the zero Addr if that is not known. Every key that does not work is
+// ErrUnauthenticated; ReasonOf tells the operator why. Any other error is the
+// store's, as it came: then nothing is known about the key.
 //
 // A text that is not a key is refused before the store is asked. A key that the
 // store does not know costs the same comparison as one that it knows.
-func (a *Authenticator) Authenticate(ctx context.Context, presented string) (Principal, error) {
+func (a *Authenticator) Authenticate(ctx context.Context, presented string, from netip.Addr) (Principal, error) {
+	p, err := a.authenticate(ctx, presented, from)
+	if err != nil {
+		return Principal{}, err
+	}
+	p.Addr = plainAddr(from)
+	return p, nil
+}
+
+func (a *Authenticator) authenticate(ctx context.Context, presented string, from netip.Addr) (Principal, error) {
 	if len(presented) > maxPresented {
 		return Principal{}, &refusal{ReasonMalformed}
 	}
 	if a.adminHash != nil && sameHash(HashSecret(NewSecret(presented)), a.adminHash) {
+		if !allowsAddress(a.adminFrom, from) {
+			return Principal{}, &refusal{ReasonAddress}
+		}
 		return Admin(), nil
 	}
 	id, secret, err := ParseKey(presented)

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -78,7 +79,7 @@ func (f *fixture) set(now time.Time) { f.now.Store(&now) }
 func TestAuthenticateReturnsWhatTheKeyAllows(t *testing.T) {
 	is := is.New(t)
 	f := newFixture(t, nil)
-	p, err := f.Authenticate(t.Context(), f.text)
+	p, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err)
 	is.Equal(p, auth.Principal{
 		KeyID: f.id, Name: "ci", ExpiresAt: start().Add(time.Hour),
@@ -117,7 +118,7 @@ func TestEveryRefusalIsTheSameToTheCaller(t *testing.T) {
 			if test.present != nil {
 				text = test.present(f)
 			}
-			p, err := f.Authenticate(t.Context(), text)
+			p, err := f.Authenticate(t.Context(), text, netip.Addr{})
 			is.True(errors.Is(err, auth.ErrUnauthenticated))
 			is.Equal(err.Error(), auth.ErrUnauthenticated.Error()) // the text gives nothing away
 			is.Equal(auth.ReasonOf(err), test.reason)
@@ -135,7 +136,7 @@ func TestAFlippedCharacterDoesNotReachTheStore(t *testing.T) {
 			if f.text[i] == c {
 				continue
 			}
-			_, err := f.Authenticate(t.Context(), f.text[:i]+string([]byte{c})+f.text[i+1:])
+			_, err := f.Authenticate(t.Context(), f.text[:i]+string([]byte{c})+f.text[i+1:], netip.Addr{})
 			is.Equal(auth.ReasonOf(err), auth.ReasonMalformed)
 		}
 	}
@@ -146,21 +147,21 @@ func TestAKeyWorksUntilItExpires(t *testing.T) {
 	is := is.New(t)
 	f := newFixture(t, nil)
 	f.set(start().Add(time.Hour - 1))
-	_, err := f.Authenticate(t.Context(), f.text)
+	_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err)
 	f.set(start().Add(time.Hour))
-	_, err = f.Authenticate(t.Context(), f.text)
+	_, err = f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.Equal(auth.ReasonOf(err), auth.ReasonExpired)
 }
 
 func TestRevocationWorksAtOnce(t *testing.T) {
 	is := is.New(t)
 	f := newFixture(t, nil)
-	_, err := f.Authenticate(t.Context(), f.text)
+	_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err)
 	_, err = f.store.KeyStore.Update(t.Context(), f.id, func(k *auth.Key) error { k.RevokedAt = start(); return nil })
 	is.NoErr(err)
-	_, err = f.Authenticate(t.Context(), f.text)
+	_, err = f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.Equal(auth.ReasonOf(err), auth.ReasonRevoked)
 }
 
@@ -173,13 +174,13 @@ func TestBothKeysOfARotationWorkInItsGrace(t *testing.T) {
 	is.NoErr(f.store.Create(t.Context(), successor, &auth.Replacement{ID: f.id, Until: until}))
 	f.set(until.Add(-1))
 	for _, text := range []string{f.text, auth.FormatKey(id, secret).Reveal()} {
-		_, err := f.Authenticate(t.Context(), text)
+		_, err := f.Authenticate(t.Context(), text, netip.Addr{})
 		is.NoErr(err)
 	}
 	f.set(until)
-	_, err := f.Authenticate(t.Context(), f.text)
+	_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.Equal(auth.ReasonOf(err), auth.ReasonExpired)
-	_, err = f.Authenticate(t.Context(), auth.FormatKey(id, secret).Reveal())
+	_, err = f.Authenticate(t.Context(), auth.FormatKey(id, secret).Reveal(), netip.Addr{})
 	is.NoErr(err)
 }
 
@@ -188,18 +189,18 @@ func TestAFailureOfTheStoreIsNoRefusal(t *testing.T) {
 	f := newFixture(t, nil)
 	broken := errors.New("the disk is gone")
 	f.store.fail.Store(&broken)
-	_, err := f.Authenticate(t.Context(), f.text)
+	_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.Equal(err, broken)
 	is.True(!errors.Is(err, auth.ErrUnauthenticated))
 	is.Equal(auth.ReasonOf(err), auth.Reason(""))
-	_, err = f.Authenticate(t.Context(), adminKey) // needs no store
+	_, err = f.Authenticate(t.Context(), adminKey, netip.Addr{}) // needs no store
 	is.NoErr(err)
 }
 
 func TestTheAdminKeyMakesAnAdmin(t *testing.T) {
 	is := is.New(t)
 	f := newFixture(t, nil)
-	p, err := f.Authenticate(t.Context(), adminKey)
+	p, err := f.Authenticate(t.Context(), adminKey, netip.Addr{})
 	is.NoErr(err)
 	is.Equal(p, auth.Admin())
 	is.Equal(f.store.gets.Load(), int64(0))
@@ -229,7 +230,7 @@ func TestWithoutAnAdminKeyNobodyIsAdmin(t *testing.T) {
 	is.NoErr(err)
 	defer func() { _ = a.Close(context.Background()) }()
 	for _, text := range []string{"", adminKey} {
-		_, err = a.Authenticate(t.Context(), text)
+		_, err = a.Authenticate(t.Context(), text, netip.Addr{})
 		is.Equal(auth.ReasonOf(err), auth.ReasonMalformed)
 	}
 }

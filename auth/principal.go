@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -20,6 +21,9 @@ type Principal struct {
 	Projects []Pattern
 	// ExpiresAt is when the key stops working, zero for never.
 	ExpiresAt time.Time
+	// Addr is where the request comes from, as far as that is known, else the
+	// zero Addr. IPv4 is never in IPv6, and there is no zone.
+	Addr netip.Addr
 	// Admin allows everything.
 	Admin bool
 }

@@ -17,6 +17,7 @@ const (
 	ReasonWrongSecret Reason = "wrong_secret" // the key has another secret
 	ReasonRevoked     Reason = "revoked"
 	ReasonExpired     Reason = "expired"
+	ReasonAddress     Reason = "address" // the key does not work from there
 )
 
 // ReasonOf returns why Authenticate refused, "" if err is no refusal.

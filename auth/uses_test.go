@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,7 @@ func TestUsesAreWrittenInBatches(t *testing.T) {
 	f := newFixture(t, nil)
 	for n := range 1000 {
 		f.set(start().Add(time.Duration(n) * time.Millisecond))
-		_, err := f.Authenticate(t.Context(), f.text)
+		_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 		is.NoErr(err)
 	}
 	is.Equal(f.store.updates.Load(), int64(0))
@@ -36,7 +37,7 @@ func TestUsesAreWrittenInBatches(t *testing.T) {
 	// Within 30 s of what is stored nothing is written, and nothing forgotten.
 	later := start().Add(20 * time.Second)
 	f.set(later)
-	_, err := f.Authenticate(t.Context(), f.text)
+	_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err)
 	is.NoErr(f.Flush(t.Context()))
 	is.Equal(f.store.updates.Load(), int64(1))
@@ -48,16 +49,16 @@ func TestUsesAreWrittenInBatches(t *testing.T) {
 func TestCloseWritesTheLastUse(t *testing.T) {
 	is := is.New(t)
 	f := newFixture(t, nil)
-	_, err := f.Authenticate(t.Context(), f.text)
+	_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err)
 	is.NoErr(f.Flush(t.Context()))
 	f.set(start().Add(time.Second))
-	_, err = f.Authenticate(t.Context(), f.text)
+	_, err = f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err)
 	is.NoErr(f.Close(t.Context()))
 	is.Equal(f.lastUsed(t), start().Add(time.Second))
 	is.NoErr(f.Close(t.Context()))
-	_, err = f.Authenticate(t.Context(), f.text)
+	_, err = f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err) // works after Close, unnoted
 	is.Equal(f.store.updates.Load(), int64(2))
 }
@@ -65,7 +66,7 @@ func TestCloseWritesTheLastUse(t *testing.T) {
 func TestAUseThatCouldNotBeWrittenIsKept(t *testing.T) {
 	is := is.New(t)
 	f := newFixture(t, nil)
-	_, err := f.Authenticate(t.Context(), f.text)
+	_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err)
 	broken := errors.New("the disk is full")
 	f.store.fail.Store(&broken)
@@ -78,7 +79,7 @@ func TestAUseThatCouldNotBeWrittenIsKept(t *testing.T) {
 func TestAnEndedContextStopsAFlush(t *testing.T) {
 	is := is.New(t)
 	f := newFixture(t, nil)
-	_, err := f.Authenticate(t.Context(), f.text)
+	_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -91,7 +92,7 @@ func TestUsesAreFlushedInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		f := newFixture(t, func(k *auth.Key) { k.ExpiresAt = time.Time{} })
-		_, err := f.Authenticate(t.Context(), f.text)
+		_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 		is.NoErr(err)
 		time.Sleep(31 * time.Second)
 		synctest.Wait()

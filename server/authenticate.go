@@ -19,7 +19,7 @@ func (s *Server) authenticate(x *exchange) error {
 	if !presented {
 		return auth.ErrUnauthenticated
 	}
-	caller, err := s.authn.Authenticate(x.r.Context(), key)
+	caller, err := s.authn.Authenticate(x.r.Context(), key, x.addr)
 	if err != nil {
 		x.reason = auth.ReasonOf(err)
 		return err
@@ -68,8 +68,8 @@ func (s *Server) watch(none <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		for key, open := range s.readers.byKey() {
-			caller, err := s.authn.Authenticate(ctx, key)
+		for shown, open := range s.readers.byCredential() {
+			caller, err := s.authn.Authenticate(ctx, shown.key, shown.addr)
 			refused := errors.Is(err, auth.ErrUnauthenticated)
 			if err != nil && !refused {
 				continue

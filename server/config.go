@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -36,6 +37,11 @@ type Config struct {
 	// reach it under a name of their own (DNS rebinding); LoopbackHosts is the
 	// list for that. Defaults to any.
 	AllowedHosts []string
+	// TrustedProxies are where the proxies in front of the server are: of a
+	// request from there, and of no other, X-Forwarded-For says where it comes
+	// from. Plain prefixes (auth.ParsePrefix), and none that covers everybody.
+	// Defaults to none.
+	TrustedProxies []netip.Prefix
 	// Heartbeat is the time between two heartbeats of a stream. Defaults to
 	// DefaultHeartbeat. A key that was revoked is noticed by then.
 	Heartbeat time.Duration
@@ -89,6 +95,9 @@ func (c Config) validate() error {
 		return errors.New("server: Config.WriteTimeout is negative")
 	case c.MaxStreamAge < 0:
 		return errors.New("server: Config.MaxStreamAge is negative")
+	}
+	if err := checkProxies(c.TrustedProxies); err != nil {
+		return err
 	}
 	for _, origin := range c.AllowedOrigins {
 		u, err := url.Parse(origin)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -15,7 +16,8 @@ type exchange struct {
 	http.ResponseWriter
 	r      *http.Request
 	method string
-	id     string // of the request
+	id     string     // of the request
+	addr   netip.Addr // of the caller, zero if it is not known
 	began  time.Time
 	route  *route // nil before it is matched
 	params httprouter.Params

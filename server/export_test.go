@@ -2,6 +2,8 @@ package server
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -73,3 +75,6 @@ func ParseEventID(id, streamID string) (seq uint64, final bool, err error) {
 	at, err := parseEventID("x", id, streamID)
 	return at.Seq, at.Final, err
 }
+
+// ClientAddr is where a request comes from.
+func ClientAddr(s *Server, r *http.Request) netip.Addr { return s.clientAddr(r) }

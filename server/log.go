@@ -58,6 +58,9 @@ func (s *Server) logRequest(x *exchange) {
 		addName(event, "command", x.command(), exec.ValidID)
 	}
 	event.Int("status", x.status).Int64("bytes", x.written).Dur("duration_ms", time.Since(x.began))
+	if x.addr.IsValid() {
+		event.Stringer("from", x.addr)
+	}
 	if x.caller.KeyID != "" {
 		event.Str("key_id", x.caller.KeyID)
 	}

@@ -47,7 +47,7 @@ type reader struct {
 
 // stream answers with a stream. It takes sub over.
 func (s *Server) stream(x *exchange, sub *stream.Subscription, at cursor, head stream.Head, verdict resume) error {
-	if err := s.readers.enter(sub, reading{x.key, x.project()}, s.watch); err != nil {
+	if err := s.readers.enter(sub, reading{credential{x.key, x.addr}, x.project()}, s.watch); err != nil {
 		sub.Close()
 		return err
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -49,19 +50,28 @@ func (r *readers) leave(sub *stream.Subscription) {
 	}
 }
 
-// A reading is what a reader reads, and with which key.
-type reading struct{ key, project string }
+// A reading is what a reader reads, and by what right.
+type reading struct {
+	credential
+	project string
+}
 
-// byKey returns the projects that are read with each key.
-func (r *readers) byKey() map[string]map[*stream.Subscription]string {
+// A credential is a key as it was presented, and from where.
+type credential struct {
+	key  string
+	addr netip.Addr
+}
+
+// byCredential returns the projects that are read with each credential.
+func (r *readers) byCredential() map[credential]map[*stream.Subscription]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found := make(map[string]map[*stream.Subscription]string)
+	found := make(map[credential]map[*stream.Subscription]string)
 	for sub, what := range r.open {
-		if found[what.key] == nil {
-			found[what.key] = make(map[*stream.Subscription]string)
+		if found[what.credential] == nil {
+			found[what.credential] = make(map[*stream.Subscription]string)
 		}
-		found[what.key][sub] = what.project
+		found[what.credential][sub] = what.project
 	}
 	return found
 }

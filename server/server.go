@@ -63,7 +63,7 @@ func (s *Server) Drain(ctx context.Context) error { return s.readers.drain(ctx) 
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, r: r, method: r.Method, id: requestID(r), began: time.Now()}
+	x := &exchange{ResponseWriter: w, r: r, method: r.Method, id: requestID(r), addr: s.clientAddr(r), began: time.Now()}
 	defer s.finish(x)
 	// The response before this one on the same connection may have left its
 	// deadline behind.

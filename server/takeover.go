@@ -36,7 +36,7 @@ func (s *Server) takeOver(x *exchange, rd *reader, first []byte) bool {
 	x.taken = true
 	// Nothing of the request is kept but what the log says of it.
 	entry := &exchange{
-		method: x.method, id: x.id, began: x.began, route: x.route, params: x.params,
+		method: x.method, id: x.id, addr: x.addr, began: x.began, route: x.route, params: x.params,
 		caller: auth.Principal{KeyID: x.caller.KeyID}, status: http.StatusOK,
 	}
 	go s.serveTaken(rd, out, entry, header, first)

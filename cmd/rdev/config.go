@@ -33,6 +33,8 @@ type Config struct {
 	Kubeconfig      string        `koanf:"kubeconfig" flag:"kubeconfig" for:"serve" help:"file that says how to reach the cluster; empty: the cluster that rdev runs in, else as kubectl"`
 	AdminKey        auth.Secret   `koanf:"admin_key" for:"serve" help:"key that may do everything, at least 32 characters; never stored. Without it a key is made at the first start"`
 	AdminKeyFile    string        `koanf:"admin_key_file" for:"serve" help:"file that holds the admin key"`
+	AdminAddresses  []string      `koanf:"admin_addresses" for:"serve" help:"addresses and prefixes that the admin key works from, such as 10.0.0.0/8; empty: any"`
+	TrustedProxies  []string      `koanf:"trusted_proxies" for:"serve" help:"addresses and prefixes of the proxies before the server, whose X-Forwarded-For says where a request comes from; empty: none"`
 	OnShutdown      string        `koanf:"on_shutdown" default:"cancel" flag:"on-shutdown" for:"serve" help:"what happens to running commands when the server stops: cancel or leave"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" default:"30s" flag:"shutdown-timeout" for:"serve" help:"how long the server waits at its end for commands and readers"`
 	Policy          string        `koanf:"policy" default:"restricted" flag:"policy" for:"serve" help:"what commands may be: strict, restricted (one program with its arguments, no shell) or permissive (a shell too)"`

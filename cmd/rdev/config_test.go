@@ -124,6 +124,20 @@ func TestConfig(t *testing.T) {
 		is.Equal(again.LogLevel, "warn")
 		is.Equal(again.DataDir, c.DataDir)
 	})
+	t.Run("ListsOfAddressesAreChecked", func(t *testing.T) {
+		is := is.New(t)
+		list, err := prefixes("trusted_proxies", []string{"10.0.0.0/8", "::1"})
+		is.NoErr(err)
+		is.Equal(len(list), 2)
+		for _, bad := range []struct{ text, want string }{
+			{"0.0.0.0/0", "trusts everybody"}, {"::/0", "trusts everybody"}, {"nginx", `trusted_proxies: "nginx"`},
+		} {
+			_, err := prefixes("trusted_proxies", []string{bad.text})
+			is.True(err != nil && strings.Contains(err.Error(), bad.want))
+		}
+		_, err = prefixes("admin_addresses", []string{"0.0.0.0/0"}) // says what the default says
+		is.NoErr(err)
+	})
 	t.Run("EverySettingIsDocumented", func(t *testing.T) {
 		for _, s := range settings() {
 			if s.key == "" || s.help == "" || s.scope != "client" && s.scope != "serve" {

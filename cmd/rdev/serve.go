@@ -62,6 +62,14 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 			return err
 		}
 	}
+	adminFrom, err := prefixes("admin_addresses", c.AdminAddresses)
+	if err != nil {
+		return err
+	}
+	proxies, err := prefixes("trusted_proxies", c.TrustedProxies)
+	if err != nil {
+		return err
+	}
 	if err := openDataDir(c.DataDir); err != nil {
 		return err
 	}
@@ -89,7 +97,9 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	}
 	defer closing(&err, c.ShutdownTimeout, work.executor.Close)
 	counted := metrics.New()
-	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{Keys: counted.Keys(store.Keys()), AdminKey: key})
+	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{
+		Keys: counted.Keys(store.Keys()), AdminKey: key, AdminAddresses: adminFrom,
+	})
 	if err != nil {
 		return adminKeyError(c, err)
 	}
@@ -112,6 +122,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	}
 	defer closing(&err, c.ShutdownTimeout, service.Close)
 	web := serverConfig(listener.Addr(), &log)
+	web.TrustedProxies = proxies
 	web.Observer = counted
 	web.Parts = readyParts(store.Commands(), store.Broker(), work.executor, work.projects)
 	handler, err := server.New(service, authn, web)
