@@ -34,6 +34,8 @@ type Project struct {
 	// Policy is the level for commands in this project, in place of the
 	// Service's. Defaults to that one, Config.Policy.Level.
 	Policy policy.Level
+	// Limits are the project's own. Defaults to the Service's.
+	Limits Limits
 }
 
 // Target returns where the project's commands run.
@@ -64,8 +66,8 @@ func ValidProjectName(name string) bool {
 }
 
 // FixedProjects are projects that are known beforehand and are always running,
-// such as folders on this machine. It panics if a name or a level is not valid
-// or a name is there twice.
+// such as folders on this machine. It panics if a name, a level or a limit is
+// not valid or a name is there twice.
 func FixedProjects(projects ...Project) Projects {
 	all := slices.Clone(projects)
 	slices.SortFunc(all, func(a, b Project) int { return strings.Compare(a.Name, b.Name) })
@@ -78,6 +80,9 @@ func FixedProjects(projects ...Project) Projects {
 		}
 		if !all[i].Policy.Valid() {
 			panic(fmt.Sprintf("rdev: the project %q has the unknown policy %q", all[i].Name, all[i].Policy))
+		}
+		if err := all[i].Limits.Validate(); err != nil {
+			panic(fmt.Sprintf("rdev: the project %q: %v", all[i].Name, err))
 		}
 		all[i].Status = StatusRunning
 	}
