@@ -298,13 +298,13 @@ func (w *worker) failure(err error) (State, Code, string) {
 		errors.Is(err, context.Canceled) && w.ctx.Err() != nil:
 		return StateCanceled, CodeCanceled, "the command was cancelled before it started"
 	case errors.Is(err, exec.ErrLost), errors.Is(err, exec.ErrOutcomeUnknown):
-		return StateLost, code, err.Error()
+		return StateLost, code, plain(err)
 	case code == CodeInternal:
 		// The text may hold what is not the caller's to know.
 		w.s.cfg.OnError(fmt.Errorf("rdev: execute %s: %w", w.cmd.ID, err))
 		return StateFailed, code, "the executor failed"
 	}
-	return StateFailed, code, err.Error()
+	return StateFailed, code, plain(err)
 }
 
 // update changes the record and keeps the worker's copy of it.

@@ -20,19 +20,24 @@ import (
 func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Run a server for folders on this machine",
+		Short: "Run a server for folders on this machine, or for pods",
 		Long: `Run a server for folders on this machine, by default for the current one, on
 127.0.0.1:8080. It keeps everything in one folder (--data-dir): start it again
 and the output of earlier commands is still there.
+
+With --executor kubernetes the projects are pods instead: those with the label
+rdev.orchard9.ai/project=true in one namespace (--namespace), as they come and
+go. With RDEV_DATABASE_URL everything is kept in Postgres, which several servers
+may share. rdev doctor says what is amiss with either.
 
 At the first start a key that may do everything is made and shown, once. It is
 kept in admin.key in the data folder, which only you can read; the command line
 on this machine takes it from there. To have your own instead, set
 RDEV_ADMIN_KEY_FILE or RDEV_ADMIN_KEY: that one is never stored and never shown.
 
-Commands run as you, with your environment except for RDEV_* variables. They can
-do what you can, read admin.key too: on one machine a key separates callers, not
-commands. For that, projects are pods.
+In folders, commands run as you, with your environment except for RDEV_*
+variables. They can do what you can, read admin.key too: on one machine a key
+separates callers, not commands. For that, projects are pods.
 
 SIGINT or SIGTERM stops the server: running commands are cancelled, their
 readers see the end, and a second signal ends it on the spot. With --on-shutdown
@@ -40,7 +45,8 @@ leave they go on, and the next start follows them, as it does after a crash:
 they run under a process of their own (rdev shim).`,
 		Example: `  rdev serve
   rdev serve --project web=~/src/web --project api=~/src/api
-  RDEV_ADDR=127.0.0.1:9000 rdev serve --log-level debug`,
+  RDEV_ADDR=127.0.0.1:9000 rdev serve --log-level debug
+  rdev serve --executor kubernetes --namespace projects`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if show, _ := cmd.Flags().GetBool("print-config"); show {

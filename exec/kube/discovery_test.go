@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/orchard9/rdev/exec/kube"
+	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/internal/kubetest"
 	"github.com/orchard9/rdev/rdev"
 )
@@ -110,14 +111,42 @@ func TestSettings(t *testing.T) {
 	is.Equal(look(t, x, "web").Description, "from the map") // the last good settings
 	is.Equal(look(t, x, "web").Status, rdev.StatusRunning)
 
-	config.Data[kube.SettingsKey] = "web:\n  description: mended\n"
+	config.Data[kube.SettingsKey] = `
+web:
+  name: shop
+  description: mended
+  workspace: /tmp
+  policy: strict
+  limits: {commands: 4, commands_per_key: 2, timeout: 30m, output: 64Mi}
+`
+	config, err = maps.Update(limited(t), config, metav1.UpdateOptions{})
+	is.NoErr(err)
+	eventually(t, "the project has its other name", func() bool { return look(t, x, "shop").Description == "mended" })
+	shop := look(t, x, "shop")
+	is.Equal(shop.Detail, "") // the error is gone
+	is.Equal(shop.Status, rdev.StatusRunning)
+	is.Equal(shop.Policy, policy.Strict)
+	is.Equal(shop.Limits, rdev.Limits{Commands: 4, CommandsPerKey: 2, Timeout: 30 * time.Minute, Output: 64 << 20})
+	is.Equal(look(t, x, "web").Name, "")
+	list, err := x.Projects().List(t.Context())
+	is.NoErr(err)
+	is.Equal(len(list), 1)
+	r := start(limited(t), x, awaitRunning(t, x, "shop"), "pwd")
+	r.wait(t)
+	is.NoErr(r.err)
+	is.Equal(r.text(), "/tmp\n")
+
+	config.Data[kube.SettingsKey] = "web:\n  policy: lax\n"
 	_, err = maps.Update(limited(t), config, metav1.UpdateOptions{})
 	is.NoErr(err)
-	eventually(t, "the error is gone", func() bool {
-		p := look(t, x, "web")
-		return p.Detail == "" && p.Description == "mended"
-	})
+	eventually(t, "the error is shown under the name that holds", func() bool { return strings.Contains(look(t, x, "shop").Detail, `"lax"`) })
+	is.Equal(look(t, x, "shop").Policy, policy.Strict)
+
 	is.NoErr(maps.Delete(limited(t), kube.SettingsName, metav1.DeleteOptions{}))
-	eventually(t, "the pod's own word counts again", func() bool { return look(t, x, "web").Description == "from the pod" })
+	eventually(t, "the pod's own word counts again", func() bool {
+		p := look(t, x, "web")
+		return p.Description == "from the pod" && p.Policy == "" && p.Detail == ""
+	})
 	is.Equal(look(t, x, "later").Name, "")
+	is.Equal(look(t, x, "shop").Name, "")
 }

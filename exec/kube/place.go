@@ -50,7 +50,7 @@ func (p place) isAt(pod *corev1.Pod) bool {
 func (w *watcher) place(project string, pod *corev1.Pod) place {
 	p := place{project: project, namespace: pod.Namespace, pod: pod.Name, uid: pod.UID}
 	all, _ := w.settings.get()
-	set := all[project]
+	set, _ := all.of(project)
 	p.container = containerOf(pod, set)
 	p.workspace = orDefault(set.Workspace, pod.Annotations[WorkspaceAnnotation])
 	p.shim = pod.Annotations[ShimAnnotation]
@@ -95,7 +95,8 @@ func (w *watcher) resolve(target exec.Target) (place, error) {
 		return place{}, fmt.Errorf("%w: no pod belongs to the project %q", exec.ErrTargetNotFound, target.Name)
 	}
 	all, _ := w.settings.get()
-	pod := choose(pods, all[target.Name])
+	set, _ := all.of(target.Name)
+	pod := choose(pods, set)
 	p := w.place(target.Name, pod)
 	if status, detail := statusOf(pod, p.container); status != rdev.StatusRunning {
 		return place{}, fmt.Errorf("%w: pod %s: %s", exec.ErrTargetNotReady, pod.Name, detail)

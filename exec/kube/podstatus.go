@@ -10,10 +10,11 @@ import (
 )
 
 // brokenReasons are those of a waiting container that does not come to life by
-// itself.
+// itself. An image that cannot be pulled is none: the kubelet goes on trying,
+// and the pod is pending to Kubernetes, too.
 var brokenReasons = map[string]bool{
-	"CrashLoopBackOff": true, "ImagePullBackOff": true, "ErrImagePull": true, "InvalidImageName": true,
-	"ErrImageNeverPull": true, "CreateContainerError": true, "CreateContainerConfigError": true, "RunContainerError": true,
+	"CrashLoopBackOff": true, "InvalidImageName": true, "ErrImageNeverPull": true,
+	"CreateContainerError": true, "CreateContainerConfigError": true, "RunContainerError": true,
 }
 
 // statusOf says what a pod is doing as far as the container is concerned, and
@@ -27,21 +28,50 @@ func statusOf(pod *corev1.Pod, container string) (rdev.Status, string) {
 		return rdev.StatusFailed, fmt.Sprintf("the pod has no container %q", container)
 	case pod.DeletionTimestamp != nil:
 		return rdev.StatusPending, "the pod is being deleted"
-	case state == nil:
-		return rdev.StatusPending, "the pod is starting" + colon(unscheduled(pod))
-	case state.State.Running != nil:
+	case unscheduled(pod) != "":
+		return rdev.StatusPending, "no node was found for the pod: " + unscheduled(pod)
+	case state != nil && state.State.Running != nil:
 		return rdev.StatusRunning, ""
-	case state.State.Terminated != nil:
+	case state != nil && state.State.Terminated != nil:
 		return rdev.StatusFailed, "the container has ended: " + describeEnd(state.State.Terminated)
 	}
-	detail := "the container is starting"
-	if waiting := state.State.Waiting; waiting != nil {
-		detail = "the container waits" + colon(waiting.Reason) + colon(waiting.Message)
-		if brokenReasons[waiting.Reason] {
-			return rdev.StatusFailed, detail
+	if init := startingInit(pod); init != nil {
+		return waitingFor(fmt.Sprintf("the init container %s", init.Name), init.State)
+	}
+	if state == nil {
+		return rdev.StatusPending, "the pod is starting"
+	}
+	return waitingFor("the container", state.State)
+}
+
+// waitingFor says what a container that is to run does instead.
+func waitingFor(what string, state corev1.ContainerState) (rdev.Status, string) {
+	switch {
+	case state.Terminated != nil && state.Terminated.ExitCode != 0:
+		return rdev.StatusFailed, what + " has ended: " + describeEnd(state.Terminated)
+	case state.Running != nil:
+		return rdev.StatusPending, what + " is running"
+	case state.Waiting == nil:
+		return rdev.StatusPending, what + " is starting"
+	}
+	detail := what + " waits" + colon(state.Waiting.Reason) + colon(state.Waiting.Message)
+	if brokenReasons[state.Waiting.Reason] {
+		return rdev.StatusFailed, detail
+	}
+	return rdev.StatusPending, detail
+}
+
+// startingInit returns the init container that the pod is held up by, if any.
+func startingInit(pod *corev1.Pod) *corev1.ContainerStatus {
+	for i := range pod.Status.InitContainerStatuses {
+		s := &pod.Status.InitContainerStatuses[i]
+		done := s.State.Terminated != nil && s.State.Terminated.ExitCode == 0
+		sidecar := s.Started != nil && *s.Started && s.State.Running != nil
+		if !done && !sidecar {
+			return s
 		}
 	}
-	return rdev.StatusPending, detail + unscheduled(pod)
+	return nil
 }
 
 // whyEnded says why the container, or the whole pod, has ended: OOMKilled,

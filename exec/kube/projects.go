@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,34 +25,42 @@ func (x *Executor) Projects() Projects { return Projects{watcher: x.watcher} }
 func (p Projects) Get(_ context.Context, name string) (rdev.Project, error) {
 	all, problem := p.watcher.settings.get()
 	pods := p.watcher.byName(name)
-	if _, configured := all[name]; len(pods) == 0 && !configured || !rdev.ValidProjectName(name) {
+	set, configured := all.of(name)
+	if len(pods) == 0 && !configured || !rdev.ValidProjectName(name) {
 		return rdev.Project{}, fmt.Errorf("exec/kube: %w: no pod is labelled %s=%q", rdev.ErrProjectNotFound, NameLabel, name)
 	}
-	return project(name, pods, all[name], problem), nil
+	return project(name, pods, set, problem), nil
 }
 
 // List implements rdev.Projects. A project that the settings name and no pod
 // belongs to is there, too, with the status not_found.
 func (p Projects) List(context.Context) ([]rdev.Project, error) {
 	all, problem := p.watcher.settings.get()
-	names := p.watcher.names()
-	for name := range all {
-		names = append(names, name)
+	names := slices.Collect(maps.Keys(all.byName))
+	for _, label := range p.watcher.labels() {
+		names = append(names, all.nameOf(label))
 	}
 	slices.Sort(names)
 	projects := make([]rdev.Project, 0, len(names))
 	for _, name := range slices.Compact(names) {
 		pods := p.watcher.byName(name)
-		if _, configured := all[name]; len(pods) == 0 && !configured || !rdev.ValidProjectName(name) {
+		set, configured := all.of(name)
+		if len(pods) == 0 && !configured || !rdev.ValidProjectName(name) {
 			continue // the pod went in between, or its label is no project's name
 		}
-		projects = append(projects, project(name, pods, all[name], problem))
+		projects = append(projects, project(name, pods, set, problem))
 	}
 	return projects, nil
 }
 
 func project(name string, pods []*corev1.Pod, set ProjectSettings, problem error) rdev.Project {
-	out := rdev.Project{Name: name, Description: set.Description, Status: rdev.StatusNotFound}
+	out := rdev.Project{
+		Name:        name,
+		Description: set.Description,
+		Status:      rdev.StatusNotFound,
+		Policy:      set.Policy,
+		Limits:      set.Limits.limits(),
+	}
 	var details []string
 	if len(pods) == 0 {
 		details = append(details, fmt.Sprintf("no pod is labelled %s=%s", NameLabel, name))

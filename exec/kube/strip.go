@@ -26,10 +26,11 @@ func stripPod(object any) (any, error) {
 			Annotations:       keepKeys(pod.Annotations),
 		},
 		Status: corev1.PodStatus{
-			Phase:             pod.Status.Phase,
-			Reason:            pod.Status.Reason,
-			Message:           pod.Status.Message,
-			ContainerStatuses: pod.Status.ContainerStatuses,
+			Phase:                 pod.Status.Phase,
+			Reason:                pod.Status.Reason,
+			Message:               pod.Status.Message,
+			ContainerStatuses:     pod.Status.ContainerStatuses,
+			InitContainerStatuses: pod.Status.InitContainerStatuses,
 		},
 	}
 	for _, c := range pod.Spec.Containers {

@@ -20,8 +20,8 @@ import (
 
 // The indexes of the pods.
 const (
-	byProject = "project"
-	byUID     = "uid"
+	byLabel = "label"
+	byUID   = "uid"
 )
 
 // A watcher holds the pods of all projects and the settings in memory, as the
@@ -51,7 +51,7 @@ func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options
 			o.LabelSelector = projectSelector
 			return pods.Watch(ctx, o)
 		},
-	}, &corev1.Pod{}, 0, cache.Indexers{byProject: indexProject, byUID: indexUID})
+	}, &corev1.Pod{}, 0, cache.Indexers{byLabel: indexLabel, byUID: indexUID})
 	maps := client.ConfigMaps(options.Namespace)
 	only := fields.OneTermEqualSelector(metav1.ObjectNameField, SettingsName).String()
 	config := cache.NewSharedIndexInformer(&cache.ListWatch{
@@ -127,7 +127,14 @@ func (w *watcher) next() <-chan struct{} {
 }
 
 // byName returns the pods of a project.
-func (w *watcher) byName(project string) []*corev1.Pod { return w.index(byProject, project) }
+func (w *watcher) byName(project string) []*corev1.Pod {
+	all, _ := w.settings.get()
+	var pods []*corev1.Pod
+	for _, label := range all.labelsOf(project) {
+		pods = append(pods, w.index(byLabel, label)...)
+	}
+	return pods
+}
 
 // byUID returns the pod with that UID, or nil.
 func (w *watcher) byUID(uid types.UID) *corev1.Pod {
@@ -146,9 +153,10 @@ func (w *watcher) index(index, value string) []*corev1.Pod {
 	return pods
 }
 
-func (w *watcher) names() []string { return w.pods.GetIndexer().ListIndexFuncValues(byProject) }
+// labels returns the names that pods have by their labels.
+func (w *watcher) labels() []string { return w.pods.GetIndexer().ListIndexFuncValues(byLabel) }
 
-func indexProject(object any) ([]string, error) {
+func indexLabel(object any) ([]string, error) {
 	if name := object.(*corev1.Pod).Labels[NameLabel]; name != "" {
 		return []string{name}, nil
 	}
