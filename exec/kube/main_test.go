@@ -3,14 +3,18 @@ package kube_test
 import (
 	"context"
 	"maps"
+	"net"
+	"net/url"
 	"os"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/kube"
+	"github.com/orchard9/rdev/internal/faultproxy"
 	"github.com/orchard9/rdev/internal/kubetest"
 )
 
@@ -49,11 +53,17 @@ func runPod(t *testing.T, namespace, project string, change func(*kubetest.Pod))
 
 func newExecutor(t *testing.T, namespace string, change func(*kube.Options)) *kube.Executor {
 	t.Helper()
+	return newExecutorAt(t, kubetest.Shared(t).RESTConfig(), namespace, change)
+}
+
+// newExecutorAt is newExecutor with another way to the API server.
+func newExecutorAt(t *testing.T, config *rest.Config, namespace string, change func(*kube.Options)) *kube.Executor {
+	t.Helper()
 	options := &kube.Options{Namespace: namespace, Version: "test"}
 	if change != nil {
 		change(options)
 	}
-	x, err := kube.New(kubetest.Shared(t).RESTConfig(), options)
+	x, err := kube.New(config, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +75,25 @@ func newExecutor(t *testing.T, namespace string, change func(*kube.Options)) *ku
 		}
 	})
 	return x
+}
+
+// through returns a proxy to the API server, and the way that leads through it.
+func through(t *testing.T, plan func(n int) faultproxy.Fault) (*faultproxy.Proxy, *rest.Config) {
+	t.Helper()
+	config := kubetest.Shared(t).RESTConfig()
+	server, err := url.Parse(config.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := server.Port()
+	if port == "" {
+		port = "443"
+	}
+	proxy := faultproxy.New(t, net.JoinHostPort(server.Hostname(), port), plan)
+	config.ServerName = server.Hostname() // what the certificate is for
+	server.Host = proxy.Addr()
+	config.Host = server.String()
+	return proxy, config
 }
 
 // awaitRunning waits until commands can run in the project.
