@@ -53,6 +53,11 @@ type Command struct {
 	// Spec is what the executor is given. It is erased from the record when
 	// the command has ended, because prompts and environments may be secret.
 	Spec exec.Command
+
+	// Audit is what Insert and Update append to the audit log, in the
+	// transaction that stores the record: both are stored or none. It is no
+	// part of the record and is not read back.
+	Audit []AuditEntry
 }
 
 // StreamID is the id of the command's stream: its own.

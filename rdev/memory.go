@@ -14,6 +14,7 @@ import (
 type MemoryCommands struct {
 	mu      sync.RWMutex
 	records map[string]Command
+	audit   MemoryAudit // locked behind mu
 }
 
 // NewMemoryCommands returns an empty store of records.
@@ -23,6 +24,9 @@ func NewMemoryCommands() *MemoryCommands {
 
 var _ Commands = (*MemoryCommands)(nil)
 
+// Audit returns the log that Insert and Update append to.
+func (m *MemoryCommands) Audit() *MemoryAudit { return &m.audit }
+
 // Insert implements Commands.
 func (m *MemoryCommands) Insert(ctx context.Context, c Command) (Command, bool, error) {
 	if err := ctx.Err(); err != nil {
@@ -30,12 +34,16 @@ func (m *MemoryCommands) Insert(ctx context.Context, c Command) (Command, bool, 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	entries := c.Audit
 	c = asStored(c)
 	if earlier, found := m.repeated(c); found {
 		return asStored(earlier), false, nil
 	}
 	if _, taken := m.records[c.ID]; taken {
 		return Command{}, false, fmt.Errorf("rdev: insert command %s: the id is taken", c.ID)
+	}
+	if err := m.audit.Append(ctx, entries...); err != nil {
+		return Command{}, false, err
 	}
 	m.records[c.ID] = c
 	return asStored(c), true, nil
@@ -117,6 +125,9 @@ func (m *MemoryCommands) Update(ctx context.Context, id string, change func(*Com
 	if err != nil {
 		return Command{}, fmt.Errorf("rdev: update command %s: %w", id, err)
 	}
+	if err := m.audit.Append(ctx, after.Audit...); err != nil {
+		return Command{}, fmt.Errorf("rdev: update command %s: %w", id, err)
+	}
 	m.records[id] = asStored(after)
 	return asStored(after), nil
 }
@@ -124,7 +135,7 @@ func (m *MemoryCommands) Update(ctx context.Context, id string, change func(*Com
 // asStored returns a copy of c as Commands keep it: nothing in it is shared,
 // times are in UTC to the microsecond, and what is no part of a record is gone.
 func asStored(c Command) Command {
-	c.Owner = ""
+	c.Owner, c.Audit = "", nil
 	c.Argv = slices.Clone(c.Argv)
 	c.Spec.Argv, c.Spec.Env, c.Spec.Stdin = slices.Clone(c.Spec.Argv), maps.Clone(c.Spec.Env), slices.Clone(c.Spec.Stdin)
 	c.Spec.After = 0

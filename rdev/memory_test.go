@@ -10,3 +10,22 @@ import (
 func TestMemoryCommands(t *testing.T) {
 	rdevtest.Commands(t, func(*testing.T) rdev.Commands { return rdev.NewMemoryCommands() })
 }
+
+func TestMemoryAudit(t *testing.T) {
+	rdevtest.Audit(t, func(*testing.T) rdevtest.AuditSubject {
+		s := rdev.NewMemoryCommands()
+		return rdevtest.AuditSubject{
+			Audit: s.Audit(), Commands: s,
+			Edit: func(t *testing.T, seq uint64, old, new string) {
+				if !s.Audit().Edit(seq, old, new) {
+					t.Fatalf("row %d has no %s", seq, old)
+				}
+			},
+			Delete: func(t *testing.T, seq uint64) {
+				if !s.Audit().Delete(seq) {
+					t.Fatalf("there is no row %d", seq)
+				}
+			},
+		}
+	})
+}

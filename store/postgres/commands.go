@@ -58,7 +58,7 @@ func (c *Commands) Insert(ctx context.Context, cmd rdev.Command) (rdev.Command, 
 
 // insert reports whether the record is new; with an idempotency key it may not
 // be.
-func (c *Commands) insert(ctx context.Context, db sqlx.ExecerContext, cmd rdev.Command) (bool, error) {
+func (c *Commands) insert(ctx context.Context, db sqlx.QueryerContext, cmd rdev.Command) (bool, error) {
 	doc, err := encode(cmd)
 	if err != nil {
 		return false, err
@@ -67,14 +67,9 @@ func (c *Commands) insert(ctx context.Context, db sqlx.ExecerContext, cmd rdev.C
 	if cmd.IdempotencyKey != "" {
 		onConflict = ` ON CONFLICT (key_id, project, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING`
 	}
-	result, err := db.ExecContext(ctx, `INSERT INTO commands (id, project, type, state, key_id, created_at, idempotency_key, cancel, doc, owner, lease_until)
+	return changeAudited(ctx, db, cmd.Audit, `INSERT INTO commands (id, project, type, state, key_id, created_at, idempotency_key, cancel, doc, owner, lease_until)
 		VALUES ($1, $2, $3, $4, $5, $6, NULLIF($7, ''), $8, $9, NULLIF($10, ''), CASE WHEN $10 = '' THEN NULL ELSE now() + $11 * interval '1 microsecond' END)`+onConflict,
 		cmd.ID, cmd.Project, cmd.Type, cmd.State, cmd.KeyID, cmd.CreatedAt, cmd.IdempotencyKey, !cmd.CancelRequestedAt.IsZero(), doc, cmd.Owner, c.ttl.Microseconds())
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n == 1, err
 }
 
 // Get implements rdev.Commands.
@@ -164,14 +159,16 @@ func (c *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 		if err != nil {
 			return rdev.Command{}, failed(ctx, "update command", err)
 		}
-		result, err := c.db.ExecContext(ctx, `UPDATE commands SET state = $3, cancel = $4, doc = $5, version = version + 1,
+		entries := after.Audit
+		after.Audit = nil
+		changed, err := changeAudited(ctx, c.db, entries, `UPDATE commands SET state = $3, cancel = $4, doc = $5, version = version + 1,
 				ended_at = CASE WHEN $6 THEN now() END
 			WHERE id = $1 AND version = $2`, id, version, after.State, !after.CancelRequestedAt.IsZero(), doc, after.State.Terminal())
 		if err != nil {
 			return rdev.Command{}, failed(ctx, "update command", err)
 		}
-		if n, err := result.RowsAffected(); err != nil || n == 1 {
-			return after, failed(ctx, "update command", err)
+		if changed {
+			return after, nil
 		}
 	}
 }

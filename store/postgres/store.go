@@ -200,6 +200,9 @@ func (s *Store) Keys() *KeyStore { return &KeyStore{db: s.db, byID: s.keyByID} }
 // Commands returns the records, which implement rdev.Leases too.
 func (s *Store) Commands() *Commands { return &Commands{db: s.db, ttl: s.opts.Lease} }
 
+// Audit returns the audit log that the records' changes are noted in.
+func (s *Store) Audit() *Audit { return &Audit{db: s.db} }
+
 // Broker returns the stream.Broker.
 func (s *Store) Broker() *Broker { return &Broker{s: s} }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -14,7 +15,8 @@ import (
 
 // Commands is a rdev.Commands. Get one from Store.Commands.
 type Commands struct {
-	db *db
+	db  *db
+	now func() time.Time // of the audit log
 }
 
 var _ rdev.Commands = (*Commands)(nil)
@@ -65,7 +67,10 @@ func (s *Commands) Insert(ctx context.Context, c rdev.Command) (result rdev.Comm
 		created = true
 		_, err := tx.ExecContext(ctx, insertCommand, c.ID, c.Project, string(c.Type), string(c.State), c.KeyID,
 			c.CreatedAt.UnixMicro(), micros(c.EndedAt), c.IdempotencyKey, body)
-		return err
+		if err != nil {
+			return err
+		}
+		return appendAudit(ctx, tx, s.now(), c.Audit)
 	})
 	if err == nil {
 		result, err = decodeRecord(body)
@@ -147,6 +152,7 @@ func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 		if after, err = rdev.CheckUpdate(before, after); err != nil {
 			return err
 		}
+		entries := after.Audit
 		body, err := encodeRecord(after)
 		if err != nil {
 			return err
@@ -162,7 +168,10 @@ func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 			defer func() { _, _ = tx.ExecContext(ctx, `PRAGMA secure_delete = fast`) }()
 		}
 		_, err = tx.ExecContext(ctx, updateCommand, string(after.State), micros(after.EndedAt), body, id)
-		return err
+		if err != nil {
+			return err
+		}
+		return appendAudit(ctx, tx, s.now(), entries)
 	})
 	if refused != nil {
 		return rdev.Command{}, refused

@@ -30,6 +30,7 @@ type Store struct {
 	keys     *KeyStore
 	broker   *Broker
 	commands *Commands
+	audit    *Audit
 	retainer *retainer
 
 	closing sync.Once
@@ -97,7 +98,8 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 		lock:     lock,
 		keys:     &KeyStore{db: db},
 		broker:   broker,
-		commands: &Commands{db: db},
+		commands: &Commands{db: db, now: options.Now},
+		audit:    &Audit{read: db.read, write: db, now: options.Now, limit: options.Timeout},
 	}
 	s.retainer = newRetainer(db, broker, options)
 	return s, nil
@@ -121,6 +123,9 @@ func (s *Store) Broker() *Broker { return s.broker }
 
 // Commands returns the store's rdev.Commands.
 func (s *Store) Commands() *Commands { return s.commands }
+
+// Audit returns the store's rdev.Audit.
+func (s *Store) Audit() *Audit { return s.audit }
 
 // Retain enforces the limits of the Options now and returns when that is done.
 func (s *Store) Retain(ctx context.Context) error { return s.retainer.retain(ctx) }
