@@ -19,8 +19,8 @@ const adminKey = "an-admin-key-of-32-characters-ok"
 // countingStore counts what the Authenticator asks for, and fails on demand.
 type countingStore struct {
 	auth.KeyStore
-	gets, updates atomic.Int64
-	fail          atomic.Pointer[error]
+	gets, uses atomic.Int64
+	fail       atomic.Pointer[error]
 }
 
 func (s *countingStore) Get(ctx context.Context, id string) (auth.Key, error) {
@@ -31,12 +31,12 @@ func (s *countingStore) Get(ctx context.Context, id string) (auth.Key, error) {
 	return s.KeyStore.Get(ctx, id)
 }
 
-func (s *countingStore) Update(ctx context.Context, id string, change func(*auth.Key) error) (auth.Key, error) {
-	s.updates.Add(1)
+func (s *countingStore) Used(ctx context.Context, last map[string]time.Time) error {
+	s.uses.Add(1)
 	if err := s.fail.Load(); err != nil {
-		return auth.Key{}, *err
+		return *err
 	}
-	return s.KeyStore.Update(ctx, id, change)
+	return auth.Used(ctx, s.KeyStore, last)
 }
 
 // fixture is an Authenticator over a store with one key, and a clock.

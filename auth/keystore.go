@@ -9,6 +9,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 )
 
@@ -22,6 +23,9 @@ var (
 	ErrKeyReplaced = errors.New("auth: key was rotated already")
 	// ErrKeyRevoked: the key was revoked and can have no successor.
 	ErrKeyRevoked = errors.New("auth: key was revoked")
+	// ErrPredecessorWorks: a key that this one took the place of works still,
+	// so it cannot be replaced by a third that works beside both.
+	ErrPredecessorWorks = errors.New("auth: the key's predecessor works still")
 )
 
 // A KeyStore keeps keys. It never sees a secret: only its hash. Revoked and
@@ -36,7 +40,10 @@ type KeyStore interface {
 	// the new key and lowers its ExpiresAt to replaces.Until;
 	// ErrKeyNotFound if there is none, ErrKeyReplaced if it has a successor,
 	// ErrKeyRevoked if it was revoked: else a key that is rotated while it is
-	// revoked would live on in its successor.
+	// revoked would live on in its successor. ErrPredecessorWorks if it would
+	// work on, and one of those that it took the place of works at the new
+	// key's CreatedAt too. Replaces is set by that alone, and LastUsedAt is
+	// not stored.
 	Create(ctx context.Context, key Key, replaces *Replacement) error
 	// Get returns the key with this id, or ErrKeyNotFound.
 	Get(ctx context.Context, id string) (Key, error)
@@ -46,8 +53,9 @@ type KeyStore interface {
 	// ErrKeyNotFound.
 	List(ctx context.Context, before string, limit int) ([]Key, error)
 	// Update changes a key in one transaction: change is called with the key
-	// as it is (perhaps more than once) and edits it. ID, Hash and CreatedAt
-	// cannot be changed: what change does to them is ignored. An error from
+	// as it is (perhaps more than once) and edits it. ID, CreatedAt, Replaces
+	// and LastUsedAt cannot be changed, and Hash only together with its
+	// Algorithm: what change does to them else is ignored. An error from
 	// change is returned as it is, and nothing is changed.
 	Update(ctx context.Context, id string, change func(*Key) error) (Key, error)
 }
@@ -57,17 +65,24 @@ type KeyStore interface {
 type Key struct {
 	ID   string // 12 characters of base62, public
 	Name string // for people
-	// Hash is HashSecret of the secret, 32 bytes.
-	Hash   []byte
-	Scopes []Scope
+	// Hash is what a Hasher makes of the secret, 32 bytes, and Algorithm
+	// how: AlgorithmSHA256, which is what empty means too, or "hmac-sha256:" and the
+	// id of a pepper.
+	Hash      []byte
+	Algorithm string
+	Scopes    []Scope
 	// Projects are the patterns of the projects that the key may see.
-	Projects  []Pattern
-	CreatedAt time.Time
-	CreatedBy string // id of the key that made it, "admin" for the admin key
+	Projects []Pattern
+	// AllowedAddresses are where the key works from, plain prefixes (see
+	// ParsePrefix); empty: anywhere.
+	AllowedAddresses []netip.Prefix
+	CreatedAt        time.Time
+	CreatedBy        string // id of the key that made it, "admin" for the admin key
 
 	ExpiresAt  time.Time // zero: never
 	RevokedAt  time.Time // zero: not revoked
-	LastUsedAt time.Time // zero: never; written in batches, so up to a minute late
+	LastUsedAt time.Time // zero: never, or not noted; see KeyUses
+	Replaces   string    // id of the key that this one took the place of, else empty
 	ReplacedBy string    // id of the successor after a rotation, else empty
 }
 
@@ -76,4 +91,25 @@ type Replacement struct {
 	ID string
 	// Until is the end of the grace period, in which both keys work.
 	Until time.Time
+}
+
+// KeyUses is what a KeyStore implements besides if it keeps when keys were last
+// used. Where that is kept, a key itself is not written: whoever reads, locks or
+// watches keys is not disturbed by their use.
+type KeyUses interface {
+	// Used notes when keys were last used, by their ids. A time that is not
+	// after the one that is kept changes nothing; an unknown id is passed over.
+	Used(ctx context.Context, last map[string]time.Time) error
+}
+
+// KeyChanges is what a KeyStore implements besides if it can tell that a key
+// was changed, by this process or another, without being asked for each.
+type KeyChanges interface {
+	// OnChange has changed called after keys were changed, soon but with no
+	// promise (a lost connection loses what it would have brought), with their
+	// ids, or with none if it cannot be known which. changed must not block and
+	// must not use the store. After stop has returned it is not called again.
+	OnChange(changed func(ids []string)) (stop func())
+	// GetAll returns those of the keys that there are, in any order.
+	GetAll(ctx context.Context, ids []string) ([]Key, error)
 }

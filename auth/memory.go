@@ -11,20 +11,35 @@ import (
 
 // Memory is a KeyStore that forgets everything when the process ends.
 type Memory struct {
-	mu   sync.RWMutex
-	keys map[string]Key
+	changes Changes
+	mu      sync.RWMutex
+	keys    map[string]Key
 }
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory { return &Memory{keys: map[string]Key{}} }
 
-var _ KeyStore = (*Memory)(nil)
+var (
+	_ KeyStore   = (*Memory)(nil)
+	_ KeyUses    = (*Memory)(nil)
+	_ KeyChanges = (*Memory)(nil)
+)
 
 // Create implements KeyStore.
 func (m *Memory) Create(ctx context.Context, key Key, replaces *Replacement) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := m.create(NewKeyRecord(key, replaces), replaces); err != nil {
+		return err
+	}
+	if replaces != nil {
+		m.changes.Tell(replaces.ID)
+	}
+	return nil
+}
+
+func (m *Memory) create(key Key, replaces *Replacement) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, taken := m.keys[key.ID]; taken {
@@ -35,7 +50,7 @@ func (m *Memory) Create(ctx context.Context, key Key, replaces *Replacement) err
 		if !known {
 			return fmt.Errorf("auth: replace key %s: %w", replaces.ID, ErrKeyNotFound)
 		}
-		old, err := ReplaceKey(old, key.ID, replaces.Until)
+		old, err := ReplaceKey(old, key, replaces.Until, m.predecessorWorks(old, key.CreatedAt))
 		if err != nil {
 			return fmt.Errorf("auth: replace key %s: %w", replaces.ID, err)
 		}
@@ -43,6 +58,15 @@ func (m *Memory) Create(ctx context.Context, key Key, replaces *Replacement) err
 	}
 	m.keys[key.ID] = stored(key)
 	return nil
+}
+
+func (m *Memory) predecessorWorks(key Key, now time.Time) bool {
+	for key.Replaces != "" {
+		if key = m.keys[key.Replaces]; key.WorksAt(now) {
+			return true
+		}
+	}
+	return false
 }
 
 // Get implements KeyStore.
@@ -85,6 +109,15 @@ func (m *Memory) Update(ctx context.Context, id string, change func(*Key) error)
 	if err := ctx.Err(); err != nil {
 		return Key{}, err
 	}
+	after, err := m.update(id, change)
+	if err != nil {
+		return Key{}, err
+	}
+	m.changes.Tell(id)
+	return after, nil
+}
+
+func (m *Memory) update(id string, change func(*Key) error) (Key, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	before, known := m.keys[id]
@@ -98,6 +131,43 @@ func (m *Memory) Update(ctx context.Context, id string, change func(*Key) error)
 	after = stored(UpdateKey(before, after))
 	m.keys[id] = after
 	return after.clone(), nil
+}
+
+// OnChange implements KeyChanges.
+func (m *Memory) OnChange(changed func(ids []string)) (stop func()) {
+	return m.changes.OnChange(changed)
+}
+
+// GetAll implements KeyChanges.
+func (m *Memory) GetAll(ctx context.Context, ids []string) ([]Key, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var found []Key
+	for _, id := range ids {
+		if key, known := m.keys[id]; known {
+			found = append(found, key.clone())
+		}
+	}
+	return found, nil
+}
+
+// Used implements KeyUses.
+func (m *Memory) Used(ctx context.Context, last map[string]time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, at := range last {
+		if key, known := m.keys[id]; known && key.LastUsedAt.Before(at) {
+			key.LastUsedAt = at
+			m.keys[id] = stored(key)
+		}
+	}
+	return nil
 }
 
 // newestFirst orders keys as List does.
@@ -117,5 +187,6 @@ func stored(key Key) Key {
 
 func (k Key) clone() Key {
 	k.Hash, k.Scopes, k.Projects = slices.Clone(k.Hash), slices.Clone(k.Scopes), slices.Clone(k.Projects)
+	k.AllowedAddresses = slices.Clone(k.AllowedAddresses)
 	return k
 }

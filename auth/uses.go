@@ -2,10 +2,7 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 )
@@ -83,47 +80,35 @@ func (u *uses) record(key Key, at time.Time) {
 func (u *uses) flush(ctx context.Context, all bool) error {
 	u.flushing.Lock()
 	defer u.flushing.Unlock()
-	var failed []error
-	for _, id := range u.due(all) {
-		u.mu.Lock()
-		noted := u.noted[id]
-		u.mu.Unlock()
-		_, err := u.keys.Update(ctx, id, func(key *Key) error {
-			if key.LastUsedAt.Before(noted.at) {
-				key.LastUsedAt = noted.at
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, ErrKeyNotFound) {
-			failed = append(failed, err)
-			if ctx.Err() != nil {
-				break
-			}
-			continue
-		}
-		u.mu.Lock()
-		if u.noted[id].at.Equal(noted.at) {
+	due := u.due(all)
+	if len(due) == 0 {
+		return nil
+	}
+	if err := Used(ctx, u.keys, due); err != nil {
+		return fmt.Errorf("auth: write last use: %w", err)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for id, at := range due {
+		if u.noted[id].at.Equal(at) {
 			delete(u.noted, id)
 		}
-		u.mu.Unlock()
-	}
-	if len(failed) > 0 {
-		return fmt.Errorf("auth: write last use: %w", errors.Join(failed...))
 	}
 	return nil
 }
 
-// due returns the keys to write, sorted: two processes that flush the same keys
-// take their rows in the same order.
-func (u *uses) due(all bool) []string {
+// due returns what to write.
+func (u *uses) due(all bool) map[string]time.Time {
 	now := u.now()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	ids := slices.Sorted(maps.Keys(u.noted))
-	if all {
-		return ids
+	due := make(map[string]time.Time)
+	for id, noted := range u.noted {
+		if all || now.Sub(noted.stored) >= u.every {
+			due[id] = noted.at
+		}
 	}
-	return slices.DeleteFunc(ids, func(id string) bool { return now.Sub(u.noted[id].stored) < u.every })
+	return due
 }
 
 func (u *uses) close(ctx context.Context) error {

@@ -28,10 +28,10 @@ func TestUsesAreWrittenInBatches(t *testing.T) {
 		_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 		is.NoErr(err)
 	}
-	is.Equal(f.store.updates.Load(), int64(0))
+	is.Equal(f.store.uses.Load(), int64(0))
 	is.NoErr(f.Flush(t.Context()))
 	is.NoErr(f.Flush(t.Context()))
-	is.Equal(f.store.updates.Load(), int64(1))
+	is.Equal(f.store.uses.Load(), int64(1))
 	is.Equal(f.lastUsed(t), start().Add(999*time.Millisecond))
 
 	// Within 30 s of what is stored nothing is written, and nothing forgotten.
@@ -40,7 +40,7 @@ func TestUsesAreWrittenInBatches(t *testing.T) {
 	_, err := f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err)
 	is.NoErr(f.Flush(t.Context()))
-	is.Equal(f.store.updates.Load(), int64(1))
+	is.Equal(f.store.uses.Load(), int64(1))
 	f.set(start().Add(31 * time.Second))
 	is.NoErr(f.Flush(t.Context()))
 	is.Equal(f.lastUsed(t), later)
@@ -60,7 +60,7 @@ func TestCloseWritesTheLastUse(t *testing.T) {
 	is.NoErr(f.Close(t.Context()))
 	_, err = f.Authenticate(t.Context(), f.text, netip.Addr{})
 	is.NoErr(err) // works after Close, unnoted
-	is.Equal(f.store.updates.Load(), int64(2))
+	is.Equal(f.store.uses.Load(), int64(2))
 }
 
 func TestAUseThatCouldNotBeWrittenIsKept(t *testing.T) {

@@ -89,6 +89,7 @@ var codes = []struct {
 	{auth.ErrKeyReplaced, CodeConflict},
 	{auth.ErrKeyRevoked, CodeConflict},
 	{auth.ErrKeyExists, CodeConflict},
+	{auth.ErrPredecessorWorks, CodeConflict},
 	{ErrIdempotencyConflict, CodeConflict},
 	{ErrStaleState, CodeConflict},
 	{ErrShuttingDown, CodeUnavailable},

@@ -67,7 +67,8 @@ func (s *Service) CreateKey(ctx context.Context, caller auth.Principal, spec Key
 // the id, and ends that one after grace: DefaultKeyGrace if it is zero, at once
 // if it is negative, MaxKeyGrace at most. Needs keys:write. A key that was
 // rotated already is auth.ErrKeyReplaced; one that is revoked or expired is
-// ErrStaleState.
+// ErrStaleState; auth.ErrPredecessorWorks if a key that this one took the place
+// of works still, and this one would beside its successor.
 func (s *Service) RotateKey(ctx context.Context, caller auth.Principal, id string, grace time.Duration) (auth.Key, auth.Secret, error) {
 	if grace > MaxKeyGrace {
 		return auth.Key{}, auth.Secret{}, &ArgumentError{Field: "grace", Problem: fmt.Sprintf("is above %v", MaxKeyGrace)}
@@ -97,6 +98,7 @@ func (s *Service) RotateKey(ctx context.Context, caller auth.Principal, id strin
 func (s *Service) storeKey(ctx context.Context, key auth.Key, replaces *auth.Replacement) (auth.Key, auth.Secret, error) {
 	id, secret := auth.NewKey()
 	key.ID, key.Hash, key.CreatedAt = id, auth.HashSecret(secret), s.now()
+	key = auth.NewKeyRecord(key, replaces)
 	if err := s.cfg.Keys.Create(ctx, key, replaces); err != nil {
 		return auth.Key{}, auth.Secret{}, fmt.Errorf("rdev: create key: %w", err)
 	}

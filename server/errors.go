@@ -126,6 +126,7 @@ func message(err error) string {
 		{rdev.ErrIdempotencyConflict, "the Idempotency-Key was used for another request"},
 		{auth.ErrKeyReplaced, "the key was rotated already"},
 		{auth.ErrKeyRevoked, "the key was revoked"},
+		{auth.ErrPredecessorWorks, "the key that this one took the place of works still; revoke that one first, wait for its end, or rotate without a grace period"},
 		{rdev.ErrStaleState, "it has ended already"},
 	} {
 		if errors.Is(err, m.err) {

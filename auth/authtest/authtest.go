@@ -5,6 +5,7 @@ package authtest
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"testing"
 	"time"
@@ -44,6 +45,17 @@ func Run(t *testing.T, open func(t *testing.T) auth.KeyStore) {
 		{"RotationIsOneTransaction", rotationIsOne},
 		{"OfTwoRotationsOneLoses", twoRotations},
 		{"ARevokedKeyHasNoSuccessor", revokedHasNoSuccessor},
+		{"OnePredecessorWorksAtMost", onePredecessor},
+		{"ASuccessorSaysWhatItReplaces", successorSays},
+
+		{"UseIsNotedBesideTheKey", usesAreNoted},
+		{"AnEarlierUseChangesNothing", earlierUse},
+		{"UsesOfUnknownKeysArePassedOver", unknownUses},
+
+		{"AChangeIsTold", changeIsTold},
+		{"ARotationTellsOfThePredecessor", rotationIsTold},
+		{"NobodyIsToldAfterStop", stoppedIsNotTold},
+		{"GetAllReturnsThoseThereAre", getAll},
 
 		{"AnEndedContextIsAnError", endedContext},
 	} {
@@ -65,6 +77,9 @@ func key(n int) auth.Key {
 		CreatedAt: moment().Add(time.Duration(n) * time.Minute),
 		CreatedBy: auth.AdminID,
 		ExpiresAt: moment().Add(240 * time.Hour),
+
+		Algorithm:        auth.AlgorithmSHA256,
+		AllowedAddresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::7/128")},
 	}
 }
 

@@ -3,6 +3,7 @@ package authtest
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -20,12 +21,13 @@ func createThenGet(t *testing.T, s auth.KeyStore) {
 
 func zeroTimes(t *testing.T, s auth.KeyStore) {
 	k := key(1)
-	k.ExpiresAt = time.Time{}
+	k.ExpiresAt, k.AllowedAddresses = time.Time{}, nil
 	create(t, s, k)
 	got := get(t, s, k.ID)
 	if !got.ExpiresAt.IsZero() || !got.RevokedAt.IsZero() || !got.LastUsedAt.IsZero() {
 		t.Fatalf("got expires %v, revoked %v, last used %v, want zero times", got.ExpiresAt, got.RevokedAt, got.LastUsedAt)
 	}
+	want(t, got, k)
 }
 
 func timesAreKept(t *testing.T, s auth.KeyStore) {
@@ -113,6 +115,7 @@ func spoil(k auth.Key) {
 	k.Hash[0]++
 	k.Scopes[0] = "spoilt"
 	k.Projects[0] = "spoilt"
+	k.AllowedAddresses[0] = netip.Prefix{}
 }
 
 func endedContext(t *testing.T, s auth.KeyStore) {

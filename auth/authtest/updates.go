@@ -3,6 +3,7 @@ package authtest
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -19,10 +20,12 @@ func updateStores(t *testing.T, s auth.KeyStore) {
 	wanted.Projects = []auth.Pattern{auth.AllProjects}
 	wanted.ExpiresAt = moment().Add(time.Hour)
 	wanted.RevokedAt = moment().Add(2 * time.Hour)
-	wanted.LastUsedAt = moment().Add(3 * time.Hour)
+	wanted.AllowedAddresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+	wanted.Hash, wanted.Algorithm = key(9).Hash, "hmac-sha256:2026"
 	updated, err := s.Update(ctx(t), wanted.ID, func(k *auth.Key) error {
 		k.Name, k.Scopes, k.Projects = wanted.Name, wanted.Scopes, wanted.Projects
-		k.ExpiresAt, k.RevokedAt, k.LastUsedAt = wanted.ExpiresAt, wanted.RevokedAt, wanted.LastUsedAt
+		k.ExpiresAt, k.RevokedAt, k.AllowedAddresses = wanted.ExpiresAt, wanted.RevokedAt, wanted.AllowedAddresses
+		k.Hash, k.Algorithm = wanted.Hash, wanted.Algorithm
 		return nil
 	})
 	if err != nil {
@@ -37,6 +40,7 @@ func updateKeeps(t *testing.T, s auth.KeyStore) {
 	create(t, s, key(1))
 	updated, err := s.Update(ctx(t), key(1).ID, func(k *auth.Key) error {
 		k.ID, k.Hash, k.CreatedAt = "other0000000", key(2).Hash, moment().Add(time.Hour)
+		k.LastUsedAt, k.Replaces = moment().Add(time.Hour), "other0000000"
 		return nil
 	})
 	if err != nil {
@@ -116,7 +120,9 @@ func rotationMarks(t *testing.T, s auth.KeyStore) {
 	wanted := key(1)
 	wanted.ReplacedBy, wanted.ExpiresAt = key(2).ID, until
 	want(t, get(t, s, key(1).ID), wanted)
-	want(t, get(t, s, key(2).ID), key(2))
+	successor := key(2)
+	successor.Replaces = key(1).ID
+	want(t, get(t, s, key(2).ID), successor)
 
 	endless := key(3)
 	endless.ExpiresAt = time.Time{}
@@ -198,5 +204,61 @@ func revokedHasNoSuccessor(t *testing.T, s auth.KeyStore) {
 	}
 	if _, err := s.Get(ctx(t), key(2).ID); !errors.Is(err, auth.ErrKeyNotFound) {
 		t.Fatalf("Get of the successor: %v, want ErrKeyNotFound", err)
+	}
+}
+
+func onePredecessor(t *testing.T, s auth.KeyStore) {
+	at := func(n int) time.Time { return key(n).CreatedAt }
+	create(t, s, key(1))
+	replace := func(old, next int, until time.Time) error {
+		return s.Create(ctx(t), key(next), &auth.Replacement{ID: key(old).ID, Until: until})
+	}
+	if err := replace(1, 2, at(10)); err != nil {
+		t.Fatal(err)
+	}
+	// 1 works until the tenth minute, so 2 may not work on beside 3.
+	if err := replace(2, 3, at(20)); !errors.Is(err, auth.ErrPredecessorWorks) {
+		t.Fatalf("a second predecessor that works: %v, want ErrPredecessorWorks", err)
+	}
+	if got := get(t, s, key(2).ID); got.ReplacedBy != "" || !got.ExpiresAt.Equal(key(2).ExpiresAt) {
+		t.Fatalf("the refused rotation left its predecessor as %+v", got)
+	}
+	// At once it may be replaced: a key that leaked cannot wait.
+	if err := replace(2, 3, at(3)); err != nil {
+		t.Fatalf("a rotation without a grace period: %v", err)
+	}
+	// 1 is no direct predecessor of 3, and counts all the same.
+	if err := replace(3, 4, at(20)); !errors.Is(err, auth.ErrPredecessorWorks) {
+		t.Fatalf("a grandparent that works: %v, want ErrPredecessorWorks", err)
+	}
+	// In the tenth minute it has ended.
+	if err := replace(3, 10, at(20)); err != nil {
+		t.Fatalf("when the predecessor has ended: %v", err)
+	}
+	// A revoked one works no longer.
+	if err := replace(10, 11, at(20)); !errors.Is(err, auth.ErrPredecessorWorks) {
+		t.Fatalf("before the revocation: %v, want ErrPredecessorWorks", err)
+	}
+	revoke(t, s, key(3).ID)
+	if err := replace(10, 11, at(20)); err != nil {
+		t.Fatalf("when the predecessor was revoked: %v", err)
+	}
+}
+
+func successorSays(t *testing.T, s auth.KeyStore) {
+	create(t, s, key(1))
+	next := key(2)
+	next.Replaces = "made up 0000" // it is not the caller's to say
+	if err := s.Create(ctx(t), next, &auth.Replacement{ID: key(1).ID, Until: moment()}); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, s, next.ID).Replaces; got != key(1).ID {
+		t.Fatalf("the successor replaces %q, want %q", got, key(1).ID)
+	}
+	alone := key(3)
+	alone.Replaces = key(1).ID
+	create(t, s, alone)
+	if got := get(t, s, alone.ID).Replaces; got != "" {
+		t.Fatalf("a key that replaces none says %q", got)
 	}
 }

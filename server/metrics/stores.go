@@ -63,7 +63,8 @@ func (b *broker) Close(ctx context.Context, streamID string) (err error) {
 	return b.next.Close(ctx, streamID)
 }
 
-// Keys returns next with its calls counted.
+// Keys returns next with its calls counted. It implements the optional
+// interfaces of a KeyStore, as far as next does.
 func (m *Metrics) Keys(next auth.KeyStore) auth.KeyStore { return &keys{next, m} }
 
 type keys struct {
@@ -98,4 +99,18 @@ func (k *keys) Update(ctx context.Context, id string, change func(*auth.Key) err
 		counted = err
 	}
 	return key, err
+}
+
+func (k *keys) Used(ctx context.Context, last map[string]time.Time) (err error) {
+	defer k.m.call("keys", "used", &err)()
+	return auth.Used(ctx, k.next, last)
+}
+
+func (k *keys) GetAll(ctx context.Context, ids []string) (found []auth.Key, err error) {
+	defer k.m.call("keys", "get_all", &err)()
+	return auth.GetAll(ctx, k.next, ids)
+}
+
+func (k *keys) OnChange(changed func(ids []string)) (stop func()) {
+	return auth.OnChange(k.next, changed)
 }

@@ -55,7 +55,7 @@ func (w *wakeups) listen(ctx context.Context) error {
 	}()
 
 	listened := make(chan error, 1)
-	blocked.Go(func() { listened <- listener.Listen(channel) })
+	blocked.Go(func() { listened <- errors.Join(listener.Listen(channel), listener.Listen(keyChannel)) })
 	pings := make(chan error, 1)
 	pinging := false
 	tick := time.NewTicker(pingInterval)
@@ -68,15 +68,16 @@ func (w *wakeups) listen(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("store/postgres: listen: %w", err)
 			}
-			kick(w.poll)
-			w.tell(w.echo, news{})
+			w.missed()
 		case n := <-listener.NotificationChannel():
-			if n == nil {
-				kick(w.poll)
-				w.tell(w.echo, news{})
-				continue
+			switch {
+			case n == nil:
+				w.missed()
+			case n.Channel == keyChannel:
+				w.keys.Tell(n.Extra)
+			default:
+				w.hear(n.Extra)
 			}
-			w.hear(n.Extra)
 		case <-pings: // an error is told to the callback as well
 			pinging = false
 		case <-tick.C:
@@ -87,6 +88,14 @@ func (w *wakeups) listen(ctx context.Context) error {
 			blocked.Go(func() { pings <- listener.Ping() })
 		}
 	}
+}
+
+// missed is called when LISTEN begins, or begins again: whatever was sent before
+// is lost.
+func (w *wakeups) missed() {
+	kick(w.poll)
+	w.tell(w.echo, news{})
+	w.keys.Tell()
 }
 
 // cuttingDialer dials for a listener and can take its connection away.

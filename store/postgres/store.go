@@ -99,6 +99,7 @@ type Store struct {
 
 	publisher *publisher
 	wakeups   *wakeups
+	changes   auth.Changes // of keys
 
 	stop    context.CancelFunc
 	workers sync.WaitGroup
@@ -131,7 +132,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	log := &log{db: s.db}
 	s.hub = stream.NewHub(stream.HubConfig{Log: log, TotalBytes: opts.HubBytes, ReadBytes: readBytes})
-	s.wakeups = newWakeups(s.notify, s.hub, log, opts)
+	s.wakeups = newWakeups(s.notify, s.hub, log, &s.changes, opts)
 	s.publisher = newPublisher(s.appends, s.hub, log, s.wakeups)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
@@ -195,7 +196,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) Wakeups() Wakeups { return s.wakeups.status() }
 
 // Keys returns the auth.KeyStore.
-func (s *Store) Keys() *KeyStore { return &KeyStore{db: s.db, byID: s.keyByID} }
+func (s *Store) Keys() *KeyStore { return &KeyStore{db: s.db, byID: s.keyByID, changes: &s.changes} }
 
 // Commands returns the records, which implement rdev.Leases too.
 func (s *Store) Commands() *Commands { return &Commands{db: s.db, ttl: s.opts.Lease} }
@@ -207,8 +208,10 @@ func (s *Store) Audit() *Audit { return &Audit{db: s.db} }
 func (s *Store) Broker() *Broker { return &Broker{s: s} }
 
 var (
-	_ auth.KeyStore = (*KeyStore)(nil)
-	_ rdev.Commands = (*Commands)(nil)
-	_ rdev.Leases   = (*Commands)(nil)
-	_ stream.Broker = (*Broker)(nil)
+	_ auth.KeyStore   = (*KeyStore)(nil)
+	_ auth.KeyUses    = (*KeyStore)(nil)
+	_ auth.KeyChanges = (*KeyStore)(nil)
+	_ rdev.Commands   = (*Commands)(nil)
+	_ rdev.Leases     = (*Commands)(nil)
+	_ stream.Broker   = (*Broker)(nil)
 )

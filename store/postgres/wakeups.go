@@ -12,6 +12,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
+	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/stream"
 )
 
@@ -29,7 +30,8 @@ const (
 )
 
 const (
-	channel = "rdev_streams"
+	channel    = "rdev_streams"
+	keyChannel = "rdev_keys" // a payload is the id of a key that was changed
 
 	maxPayload    = 7900 // bytes; Postgres takes fewer than 8000
 	sendInterval  = 2 * time.Millisecond
@@ -50,6 +52,7 @@ type wakeups struct {
 	db   *sqlx.DB // of one connection, which NOTIFY has for itself
 	hub  *stream.Hub
 	log  *log
+	keys *auth.Changes
 	opts Options
 
 	mu      sync.Mutex
@@ -66,9 +69,9 @@ type news struct {
 	closed bool
 }
 
-func newWakeups(db *sqlx.DB, hub *stream.Hub, log *log, opts Options) *wakeups {
+func newWakeups(db *sqlx.DB, hub *stream.Hub, log *log, keys *auth.Changes, opts Options) *wakeups {
 	return &wakeups{
-		db: db, hub: hub, log: log, opts: opts,
+		db: db, hub: hub, log: log, keys: keys, opts: opts,
 		pending: make(map[string]news),
 		work:    make(chan struct{}, 1), poll: make(chan struct{}, 1),
 		echo: "." + rand.Text(),

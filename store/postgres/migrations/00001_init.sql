@@ -3,16 +3,25 @@ CREATE TABLE keys (
     id           text PRIMARY KEY,
     name         text NOT NULL,
     hash         bytea NOT NULL,
+    algorithm    text NOT NULL,
     scopes       text[] NOT NULL,
     projects     text[] NOT NULL,
+    addresses    text[] NOT NULL,
     created_at   timestamptz NOT NULL,
     created_by   text NOT NULL,
     expires_at   timestamptz,
     revoked_at   timestamptz,
-    last_used_at timestamptz,
+    replaces     text,
     replaced_by  text
 );
 CREATE INDEX keys_newest ON keys (created_at DESC, id COLLATE "C" DESC);
+
+-- Apart from the keys, so that their use does not write, lock or announce them;
+-- no foreign key, which would lock them too. Keys are never deleted.
+CREATE TABLE key_usage (
+    key_id       text PRIMARY KEY,
+    last_used_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
 
 -- What is asked for by a query is a column; the whole record is in doc, as
 -- bytes, because text cannot hold everything that a program may print.
@@ -62,4 +71,5 @@ ALTER TABLE chunks ALTER COLUMN events SET STORAGE EXTERNAL;
 DROP TABLE chunks;
 DROP TABLE streams;
 DROP TABLE commands;
+DROP TABLE key_usage;
 DROP TABLE keys;
