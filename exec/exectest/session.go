@@ -180,9 +180,9 @@ func (s *session) untilText(c *call, text string) {
 // is dead, and reaping it is its parent's affair.
 func (s *session) alive(pid string) bool {
 	s.Helper()
-	return s.output(`if ! kill -0 "$1" 2>/dev/null; then echo dead
-elif grep -q ') [ZX] ' "/proc/$1/stat" 2>/dev/null; then echo dead
-else echo alive; fi`, pid) == "alive\n"
+	// In this order: a zombie may be reaped between the two questions.
+	return s.output(`if grep -q ') [ZX] ' "/proc/$1/stat" 2>/dev/null || ! kill -0 "$1" 2>/dev/null
+then echo dead; else echo alive; fi`, pid) == "alive\n"
 }
 
 // dead fails the test for every one of the processes that is alive.
