@@ -68,7 +68,7 @@ func (s *Service) Kill(ctx context.Context, caller auth.Principal, project, id s
 		ctx, cancel := context.WithTimeout(s.patience, killTimeout)
 		defer cancel()
 		if err := killer.Kill(ctx, cmd.Spec.Target, id); err != nil {
-			s.cfg.OnError(fmt.Errorf("rdev: kill %s: %w", id, err))
+			s.failed(&cmd, fmt.Errorf("rdev: kill %s: %w", id, err))
 		}
 	}()
 	return cmd, nil

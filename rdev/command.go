@@ -46,6 +46,11 @@ type Command struct {
 	IdempotencyKey string
 	RequestDigest  string
 
+	// RequestID is the id of the request that asked for it, and Trace its place
+	// in the caller's trace; both empty if there was none.
+	RequestID string
+	Trace     Trace
+
 	// Owner is the Service that runs it, where there are several (see Leases).
 	// Only Insert stores it; it changes by leases alone and is not read back.
 	Owner string
@@ -97,7 +102,8 @@ type Commands interface {
 	// from one state to another that transitions does not allow, or edits a
 	// record in a terminal state, the answer is ErrStaleState and nothing is
 	// changed. An error from change is returned as it is. ID, Project, Type,
-	// KeyID, CreatedAt and the idempotency fields cannot be changed: what
+	// KeyID, CreatedAt, the request's id and trace, and the idempotency fields
+	// cannot be changed: what
 	// change does to them is ignored. A record that reaches a terminal state
 	// loses the Stdin and the Env of its Spec.
 	Update(ctx context.Context, id string, change func(*Command) error) (Command, error)
@@ -127,6 +133,7 @@ func CheckUpdate(before, after Command) (Command, error) {
 	}
 	after.ID, after.Project, after.Type, after.KeyID, after.CreatedAt = before.ID, before.Project, before.Type, before.KeyID, before.CreatedAt
 	after.IdempotencyKey, after.RequestDigest = before.IdempotencyKey, before.RequestDigest
+	after.RequestID, after.Trace = before.RequestID, before.Trace
 	if after.State.Terminal() {
 		after.Spec.Stdin, after.Spec.Env = nil, nil
 	}

@@ -27,6 +27,9 @@ type Request struct {
 	// first one's command, for IdempotencyTTL: 1 to 255 printable ASCII
 	// characters. Defaults to none.
 	IdempotencyKey string
+	// RequestID is the id under which the caller's request is logged, for the
+	// record of the command. Defaults to none.
+	RequestID string
 }
 
 // digest identifies the request under its idempotency key.

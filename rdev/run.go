@@ -26,6 +26,13 @@ var errCanceled = errors.New("rdev: the command was cancelled")
 // ErrIdempotencyConflict, ErrShuttingDown. What goes wrong later is the
 // command's outcome and no error of Run.
 func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (cmd Command, created bool, err error) {
+	ctx, span := s.span(ctx, "rdev.run")
+	defer func() {
+		if err == nil {
+			span.about(&cmd)
+		}
+		span.end(err)
+	}()
 	project, err := s.allow(ctx, caller, req.Project, scopeOf(req.Type()))
 	if err != nil {
 		return Command{}, false, err
@@ -33,6 +40,9 @@ func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (
 	cmd, err = s.plan(caller, project, req)
 	if err != nil {
 		return Command{}, false, err
+	}
+	if s.tracer != nil {
+		traceOf(ctx).stamp(&cmd)
 	}
 	// A target that is not there is the command's outcome: its worker finds it
 	// missing again.
@@ -42,7 +52,9 @@ func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (
 	if err := s.enter(); err != nil {
 		return Command{}, false, err
 	}
-	stored, created, err := s.cfg.Commands.Insert(ctx, cmd)
+	inserting, insert := s.span(ctx, "rdev.store.insert")
+	stored, created, err := s.cfg.Commands.Insert(inserting, cmd)
+	insert.end(err)
 	if err != nil {
 		s.workers.Done()
 		return Command{}, false, fmt.Errorf("rdev: record command: %w", err)
@@ -101,6 +113,7 @@ func (s *Service) plan(caller auth.Principal, project Project, req Request) (Com
 		KeyID:          caller.KeyID,
 		CreatedAt:      now,
 		IdempotencyKey: req.IdempotencyKey,
+		RequestID:      req.RequestID,
 	}
 	if s.leases != nil {
 		cmd.Owner = s.cfg.Replica

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/policy"
@@ -55,9 +57,15 @@ type Config struct {
 	// Now is the clock of the records. Defaults to time.Now.
 	Now func() time.Time
 	// OnError is told of failures in the background that no caller sees, such
-	// as a store that does not take an append and is tried again. It must not
-	// block. Defaults to none.
+	// as a store that does not take an append and is tried again. Those that
+	// are about a command are, or wrap, a *CommandError. It must not block.
+	// Defaults to none.
 	OnError func(error)
+	// TracerProvider takes spans of each command: below that in the context
+	// of Run, and of whichever Service goes on with the command later. A
+	// command finds its place in the trace in TRACEPARENT and TRACESTATE.
+	// Defaults to none, which costs nothing.
+	TracerProvider trace.TracerProvider
 }
 
 func (c Config) withDefaults() Config {
@@ -106,7 +114,8 @@ func (c Config) validate() error {
 // A Service runs commands. All methods are safe for concurrent use.
 type Service struct {
 	cfg    Config
-	leases Leases // nil if the records are this Service's alone
+	leases Leases       // nil if the records are this Service's alone
+	tracer trace.Tracer // nil if nobody traces
 
 	// base is the parent of every running command's context; stop ends it
 	// with the cause that tells the executor what to do with them.
@@ -136,6 +145,9 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{cfg: cfg, running: make(map[string]*worker)}
+	if cfg.TracerProvider != nil {
+		s.tracer = cfg.TracerProvider.Tracer("github.com/orchard9/rdev/rdev")
+	}
 	s.base, s.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.patience, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	var keep context.Context

@@ -31,7 +31,9 @@ type worker struct {
 	cancel context.CancelCauseFunc
 	// published is the Seq of the last event in the stream.
 	published uint64
-	fresh     bool
+	// told is what was published when the worker began to execute.
+	told  uint64
+	fresh bool
 	// begun is cmd as it was when the worker began, for others to read.
 	begun Command
 	// ending is set before readers can see the terminal event, done is closed
@@ -66,12 +68,15 @@ func (s *Service) launch(cmd Command, fresh bool) {
 			s.mu.Unlock()
 			w.cancel(nil)
 		}()
-		switch err := w.run(); {
+		end := w.traced()
+		err := w.run()
+		end(err)
+		switch {
 		case err == nil, errors.Is(context.Cause(w.ctx), errLeaseLost):
 		case errors.Is(err, exec.ErrDetached):
 			w.release()
 		default:
-			s.cfg.OnError(fmt.Errorf("rdev: command %s: %w", cmd.ID, err))
+			s.failed(&cmd, fmt.Errorf("rdev: command %s: %w", cmd.ID, err))
 		}
 	}()
 }
@@ -84,7 +89,7 @@ func (w *worker) release() {
 	ctx, cancel := context.WithTimeout(w.s.patience, storeTimeout)
 	defer cancel()
 	if err := w.s.leases.Release(ctx, w.s.cfg.Replica, []string{w.cmd.ID}); err != nil {
-		w.s.cfg.OnError(fmt.Errorf("rdev: release the lease of %s: %w", w.cmd.ID, err))
+		w.s.failed(&w.begun, fmt.Errorf("rdev: release the lease of %s: %w", w.cmd.ID, err))
 	}
 }
 
@@ -161,11 +166,18 @@ func (w *worker) begin() error {
 
 // execute runs the command, or goes on with it, and publishes its lines.
 func (w *worker) execute() (exec.Result, error) {
+	w.queued()
+	w.told = w.published
 	spec := w.cmd.Spec
 	deadline := time.Now().Add(startPatience)
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
 		spec.After = w.published
-		result, err := w.s.cfg.Executor.Execute(w.ctx, spec, w.publishLines)
+		ctx, execution := w.execution()
+		result, err := w.s.cfg.Executor.Execute(ctx, spec, func(lines []exec.Line) error {
+			execution.line(lines[0].Seq)
+			return w.publishLines(lines)
+		})
+		execution.end(result, err)
 		if !errors.Is(err, exec.ErrNotStarted) || time.Now().After(deadline) {
 			return result, err
 		}
@@ -184,9 +196,15 @@ func (w *worker) publishLines(lines []exec.Line) error {
 }
 
 func (w *worker) publish(events []stream.Event) error {
-	err := w.retry("publish", func(ctx context.Context) error {
+	call := func(ctx context.Context) error {
 		return w.s.cfg.Broker.Publish(ctx, w.cmd.StreamID(), events)
-	})
+	}
+	var err error
+	if w.told == w.published || events[len(events)-1].Kind.Terminal() {
+		err = w.retry("publish", call)
+	} else { // not a span for each batch
+		err = w.attempts(w.s.patience, "publish", call)
+	}
 	if errors.Is(err, stream.ErrClosed) {
 		// Another owner ended the stream. Nothing more can be told of this
 		// command, and it is not this worker's to end.
@@ -301,7 +319,7 @@ func (w *worker) failure(err error) (State, Code, string) {
 		return StateLost, code, plain(err)
 	case code == CodeInternal:
 		// The text may hold what is not the caller's to know.
-		w.s.cfg.OnError(fmt.Errorf("rdev: execute %s: %w", w.cmd.ID, err))
+		w.s.failed(&w.begun, fmt.Errorf("rdev: execute %s: %w", w.cmd.ID, err))
 		return StateFailed, code, "the executor failed"
 	}
 	return StateFailed, code, plain(err)
@@ -326,14 +344,25 @@ func (w *worker) update(op string, change func(*Command) error) error {
 // cancelled, since the end must be told; it gives up, with an error that wraps
 // exec.ErrDetached, when the Service is told not to wait any longer.
 func (w *worker) retry(op string, call func(ctx context.Context) error) error {
+	if w.s.tracer == nil {
+		return w.attempts(w.s.patience, op, call)
+	}
+	ctx, span := w.storeSpan(op)
+	err := w.attempts(ctx, op, call)
+	span.end(err)
+	return err
+}
+
+// attempts is retry without a span of its own.
+func (w *worker) attempts(patience context.Context, op string, call func(ctx context.Context) error) error {
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
-		ctx, cancel := context.WithTimeout(w.s.patience, storeTimeout)
+		ctx, cancel := context.WithTimeout(patience, storeTimeout)
 		err := call(ctx)
 		cancel()
 		if err == nil || permanent(err) {
 			return err
 		}
-		w.s.cfg.OnError(fmt.Errorf("rdev: %s %s: %w; trying again", op, w.cmd.ID, err))
+		w.s.failed(&w.begun, fmt.Errorf("rdev: %s %s: %w; trying again", op, w.cmd.ID, err))
 		select {
 		case <-w.s.patience.Done():
 			return fmt.Errorf("rdev: %s %s: %w: %w", op, w.cmd.ID, exec.ErrDetached, err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Defaults of a Config.
@@ -61,6 +62,10 @@ type Config struct {
 	Parts map[string]func(context.Context) error
 	// Observer is told of responses, for metrics. Defaults to none.
 	Observer Observer
+	// TracerProvider takes a span of each request that needs a key, below that
+	// of the caller's traceparent. Give the Service the same. Defaults to none,
+	// which costs nothing.
+	TracerProvider trace.TracerProvider
 }
 
 // LoopbackHosts are the AllowedHosts for a server that listens on a loopback

@@ -10,7 +10,7 @@ import (
 // there: an id holds a colon, which makes a browser ask first when it
 // reconnects.
 const (
-	corsRequestHeaders  = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id"
+	corsRequestHeaders  = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, Tracestate, X-Request-Id"
 	corsResponseHeaders = "Idempotency-Replayed, Location, Rdev-Resume, Retry-After, X-Request-Id"
 	corsMaxAge          = "7200" // seconds, the most that Chromium takes
 )

@@ -30,6 +30,7 @@ func (s *Server) events(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.concerns(cmd)
 	head := sub.Head()
 	verdict, err := decide(at, head, cmd.State)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/julienschmidt/httprouter"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orchard9/rdev/auth"
 )
@@ -31,6 +32,9 @@ type exchange struct {
 	reason   auth.Reason // why the key was refused, for the log
 	bodyRead bool
 	taken    bool // the connection was taken over, and the log with it
+
+	commandID string     // of the command that it is about, if the path has none
+	span      trace.Span // nil if nobody traces
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"log"
 	"net/http"
@@ -24,7 +25,7 @@ func (s *Server) finish(x *exchange) {
 	case http.ErrAbortHandler:
 		cut = true
 	default:
-		s.cfg.Log.Error().Str("request_id", x.id).Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Msg("panic")
+		s.logPanic(x, v)
 		if cut = x.status != 0; !cut {
 			s.fail(x, fmt.Errorf("server: panic: %v", v))
 		} else {
@@ -44,6 +45,7 @@ func (s *Server) finish(x *exchange) {
 // that are well-formed, since people paste keys into the wrong places.
 func (s *Server) logRequest(x *exchange) {
 	s.observe(x)
+	x.endSpan()
 	event := s.cfg.Log.Info()
 	if x.status >= http.StatusInternalServerError {
 		event = s.cfg.Log.Error()
@@ -51,35 +53,43 @@ func (s *Server) logRequest(x *exchange) {
 	if event == nil {
 		return
 	}
-	event.Str("request_id", x.id).Str("method", x.method)
-	if x.route != nil {
-		event.Str("route", x.route.path)
-		addName(event, "project", x.project(), rdev.ValidProjectName)
-		addName(event, "command", x.command(), exec.ValidID)
-	}
-	event.Int("status", x.status).Int64("bytes", x.written).Dur("duration_ms", time.Since(x.began))
-	if x.addr.IsValid() {
-		event.Stringer("from", x.addr)
-	}
-	if x.caller.KeyID != "" {
-		event.Str("key_id", x.caller.KeyID)
-	}
-	if x.code != "" {
-		event.Str("code", x.code)
-	}
-	if x.reason != "" {
-		event.Str("refused", string(x.reason))
-	}
+	event.Str("method", x.method).Int("status", x.status).Int64("bytes", x.written).Dur("duration_ms", time.Since(x.began))
+	x.tell(func(field, value string) { event.Str(field, value) })
 	if x.status >= http.StatusInternalServerError {
 		event.AnErr("error", x.cause)
 	}
 	event.Msg("request")
 }
 
-func addName(event *zerolog.Event, field, name string, valid func(string) bool) {
-	if valid(name) {
-		event.Str(field, name)
+// tell names what the request is about, as far as it is known.
+func (x *exchange) tell(add func(field, value string)) {
+	add("request_id", x.id)
+	if x.route != nil {
+		add("route", x.route.path)
+		if name := x.project(); rdev.ValidProjectName(name) {
+			add("project", name)
+		}
+		if id := cmp.Or(x.command(), x.commandID); exec.ValidID(id) {
+			add("command", id)
+		}
 	}
+	if x.addr.IsValid() {
+		add("from", x.addr.String())
+	}
+	for _, field := range []struct{ name, value string }{
+		{"key_id", x.caller.KeyID}, {"code", x.code}, {"refused", string(x.reason)}, {"trace_id", x.traceID()},
+	} {
+		if field.value != "" {
+			add(field.name, field.value)
+		}
+	}
+}
+
+// logPanic writes where v was thrown.
+func (s *Server) logPanic(x *exchange, v any) {
+	event := s.cfg.Log.Error()
+	x.tell(func(field, value string) { event.Str(field, value) })
+	event.Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Msg("panic")
 }
 
 // errorLog gives net/http's own complaints to the log.

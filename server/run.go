@@ -63,7 +63,7 @@ func (s *Server) run(x *exchange, what policy.Request, where place) error {
 	if _, err := x.query(); err != nil {
 		return err
 	}
-	req := rdev.Request{Project: x.project(), Request: what, Dir: where.Dir}
+	req := rdev.Request{Project: x.project(), Request: what, Dir: where.Dir, RequestID: x.id}
 	if where.Timeout != nil {
 		if req.Timeout = time.Duration(*where.Timeout); req.Timeout == 0 {
 			return invalid("timeout", "is not above zero")
@@ -79,6 +79,7 @@ func (s *Server) run(x *exchange, what policy.Request, where place) error {
 	if err != nil {
 		return err
 	}
+	x.concerns(cmd)
 	x.Header().Set("Location", s.commandURL(cmd))
 	if !created {
 		x.Header().Set("Idempotency-Replayed", "true")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/julienschmidt/httprouter"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/rdev"
@@ -25,7 +26,8 @@ type Server struct {
 	readers     readers
 	buffers     buffers
 	health      health
-	leaving     atomic.Bool // set by Leave
+	leaving     atomic.Bool  // set by Leave
+	tracer      trace.Tracer // nil if nobody traces
 }
 
 // New returns a Server over svc, whose callers authn tells. It closes neither.
@@ -47,6 +49,9 @@ func New(svc *rdev.Service, authn *auth.Authenticator, cfg Config) (*Server, err
 		}
 	}
 	s.router = newRouter(routes())
+	if cfg.TracerProvider != nil {
+		s.tracer = cfg.TracerProvider.Tracer("github.com/orchard9/rdev/server")
+	}
 	return s, nil
 }
 
@@ -92,6 +97,7 @@ func (s *Server) serve(x *exchange) error {
 	if !s.match(x, x.r.Method, path) {
 		return s.noRoute(x, path)
 	}
+	s.startSpan(x)
 	if err := x.refuseBody(); err != nil {
 		return err
 	}

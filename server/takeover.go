@@ -3,13 +3,12 @@ package server
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/rdev"
 )
 
 // takeOver takes the connection of a stream away from net/http, sends the
@@ -37,7 +36,7 @@ func (s *Server) takeOver(x *exchange, rd *reader, first []byte) bool {
 	// Nothing of the request is kept but what the log says of it.
 	entry := &exchange{
 		method: x.method, id: x.id, addr: x.addr, began: x.began, route: x.route, params: x.params,
-		caller: auth.Principal{KeyID: x.caller.KeyID}, status: http.StatusOK,
+		caller: auth.Principal{KeyID: x.caller.KeyID}, status: http.StatusOK, commandID: x.commandID, span: x.span,
 	}
 	go s.serveTaken(rd, out, entry, header, first)
 	return true
@@ -58,7 +57,8 @@ func streamHead(h http.Header) []byte {
 func (s *Server) serveTaken(rd *reader, out *connSender, entry *exchange, header, first []byte) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.cfg.Log.Error().Str("request_id", entry.id).Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Msg("panic")
+			entry.code = string(rdev.CodeInternal)
+			s.logPanic(entry, v)
 		}
 		_ = out.conn.Close()
 		entry.written = out.written

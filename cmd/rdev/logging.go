@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/orchard9/rdev/rdev"
 )
 
 // newLogger returns the server's log: lines for people on a terminal, JSON
@@ -22,4 +25,24 @@ func newLogger(w io.Writer, c Config, getenv func(string) string) zerolog.Logger
 		}
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// background returns what logs failures that no caller sees, with what they are
+// about.
+func background(log *zerolog.Logger) func(error) {
+	return func(err error) {
+		event := log.Error()
+		var about *rdev.CommandError
+		if errors.As(err, &about) {
+			for _, field := range []struct{ name, value string }{
+				{"request_id", about.RequestID}, {"project", about.Project}, {"command", about.CommandID},
+				{"key_id", about.KeyID}, {"trace_id", about.TraceID},
+			} {
+				if field.value != "" {
+					event.Str(field.name, field.value)
+				}
+			}
+		}
+		event.Err(err).Msg("in the background")
+	}
 }

@@ -86,7 +86,12 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	defer listener.Close()
 	log := newLogger(a.stderr, c, a.getenv)
 
-	failed := func(err error) { log.Error().Err(err).Msg("in the background") }
+	failed := background(&log)
+	traces, flushTraces, err := openTraces(ctx, a.getenv, &log)
+	if err != nil {
+		return err
+	}
+	defer flushTraces()
 
 	store, err := openStorage(ctx, c, &log, failed)
 	if err != nil {
@@ -122,6 +127,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		MaxOutput:      c.MaxOutput,
 		LeaveRunning:   c.OnShutdown == "leave",
 		OnError:        failed,
+		TracerProvider: traces,
 	})
 	if err != nil {
 		return err
@@ -130,6 +136,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	web := serverConfig(listener.Addr(), &log)
 	web.TrustedProxies = proxies
 	web.Observer = counted
+	web.TracerProvider = traces
 	web.Parts = readyParts(store.Commands(), store.Broker(), work.executor, work.projects)
 	handler, err := server.New(service, authn, web)
 	if err != nil {

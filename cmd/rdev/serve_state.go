@@ -50,13 +50,15 @@ func adminKeyError(c Config, err error) error {
 }
 
 // commandEnv is what commands see of this process's environment: all but
-// RDEV_*, where keys are.
+// RDEV_* and the headers for a collector of OpenTelemetry, where keys are.
 func commandEnv(environ []string) []string {
 	env := make([]string, 0, len(environ))
 	for _, kv := range environ {
-		if !strings.HasPrefix(strings.ToUpper(kv), "RDEV_") {
-			env = append(env, kv)
+		name, _, _ := strings.Cut(strings.ToUpper(kv), "=")
+		if strings.HasPrefix(name, "RDEV_") || strings.HasPrefix(name, "OTEL_") && strings.HasSuffix(name, "_HEADERS") {
+			continue
 		}
+		env = append(env, kv)
 	}
 	return env
 }

@@ -18,6 +18,9 @@ var goWith = map[string]string{
 	"k8s.io/klog/v2":         "k8s.io/client-go",
 	"k8s.io/streaming":       "k8s.io/client-go",
 	"github.com/spf13/pflag": "github.com/spf13/cobra",
+
+	"go.opentelemetry.io/otel/trace": "go.opentelemetry.io/otel",
+	"google.golang.org/protobuf":     "go.opentelemetry.io/proto/otlp",
 }
 
 // entry matches the first line of a dependency's entry.

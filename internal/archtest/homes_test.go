@@ -27,6 +27,9 @@ var homes = []home{
 	{"github.com/go-json-experiment/json", "server"}, // strict JSON at the edge
 	{"github.com/rs/zerolog", "server cmd/..."},
 	{"github.com/prometheus", "server/metrics"},
+	{"go.opentelemetry.io/otel/sdk", "cmd/..."},
+	{"go.opentelemetry.io/otel/exporters", "cmd/..."},
+	{"go.opentelemetry.io/otel", "rdev server exec/kube/... cmd/..."}, // the API alone
 	{"github.com/spf13/cobra", "cmd/..."},
 	{"github.com/spf13/pflag", "cmd/..."},
 	{"github.com/knadh/koanf", "cmd/..."},
@@ -44,6 +47,8 @@ var forTests = []string{
 	"github.com/matryer/is",
 	"go.uber.org/goleak",
 	"github.com/rogpeppe/go-internal",
+	"go.opentelemetry.io/proto/otlp",
+	"google.golang.org/protobuf",
 }
 
 func TestEachDependencyStaysAtHome(t *testing.T) {

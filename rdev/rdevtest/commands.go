@@ -70,6 +70,8 @@ func command(n int) rdev.Command {
 		CreatedAt: moment().Add(time.Duration(n) * time.Second),
 
 		RequestDigest: fmt.Sprintf("digest %d", n),
+		RequestID:     fmt.Sprintf("request-%d", n),
+		Trace:         rdev.Trace{Parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", State: "vendor=1"},
 		Spec: exec.Command{
 			ID: id, Target: exec.Target{Name: "api", Instance: "pod-1"},
 			Argv: []string{"ls", "-la"}, Env: map[string]string{"TOKEN": "t0p s3cret"},

@@ -51,6 +51,7 @@ func updateKeeps(t *testing.T, s rdev.Commands) {
 		c.ID, c.Project, c.Type, c.KeyID = "cmd-other", "other", policy.TypeGit, "other"
 		c.CreatedAt = moment().Add(time.Hour)
 		c.IdempotencyKey, c.RequestDigest = "other", "other"
+		c.RequestID, c.Trace = "other", rdev.Trace{}
 	})
 	want(t, updated, repeatable(1))
 	want(t, get(t, s, command(1).ID), repeatable(1))

@@ -28,6 +28,8 @@ type record struct {
 	Message           string       `json:"message,omitempty"`
 	IdempotencyKey    string       `json:"idempotency_key,omitempty"`
 	RequestDigest     string       `json:"request_digest,omitempty"`
+	RequestID         string       `json:"request_id,omitempty"`
+	Trace             rdev.Trace   `json:"trace,omitzero"`
 	Spec              exec.Command `json:"spec"`
 	// Stdin stands beside Spec, which cannot tell an empty one from none.
 	Stdin []byte `json:"stdin"`
@@ -40,6 +42,7 @@ func encodeRecord(c rdev.Command) ([]byte, error) {
 		CancelRequestedAt: stored(c.CancelRequestedAt),
 		Code:              c.Code, Message: c.Message,
 		IdempotencyKey: c.IdempotencyKey, RequestDigest: c.RequestDigest,
+		RequestID: c.RequestID, Trace: c.Trace,
 		Spec: c.Spec, Stdin: c.Spec.Stdin,
 	}
 	r.Spec.Stdin = nil
@@ -65,6 +68,7 @@ func decodeRecord(body []byte) (rdev.Command, error) {
 		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt, CancelRequestedAt: r.CancelRequestedAt,
 		Result: r.Result, Code: r.Code, Message: r.Message,
 		IdempotencyKey: r.IdempotencyKey, RequestDigest: r.RequestDigest,
+		RequestID: r.RequestID, Trace: r.Trace,
 		Spec: r.Spec,
 	}
 	c.Spec.Stdin = r.Stdin
