@@ -56,7 +56,7 @@ func newFixture(t *testing.T, change func(*auth.Key)) *fixture {
 	id, secret := auth.NewKey()
 	key := auth.Key{
 		ID: id, Name: "ci", Hash: auth.HashSecret(secret), CreatedAt: start(),
-		Scopes: []auth.Scope{auth.ScopeCommandsGit}, Projects: []auth.Pattern{"api"},
+		Scopes: []auth.Scope{auth.ScopeCommandsGit}, Projects: []auth.Pattern{"api"}, Policy: "strict",
 		ExpiresAt: start().Add(time.Hour),
 	}
 	if change != nil {
@@ -83,7 +83,7 @@ func TestAuthenticateReturnsWhatTheKeyAllows(t *testing.T) {
 	is.NoErr(err)
 	is.Equal(p, auth.Principal{
 		KeyID: f.id, Name: "ci", ExpiresAt: start().Add(time.Hour),
-		Scopes: []auth.Scope{auth.ScopeCommandsGit}, Projects: []auth.Pattern{"api"},
+		Scopes: []auth.Scope{auth.ScopeCommandsGit}, Projects: []auth.Pattern{"api"}, Policy: "strict",
 	})
 }
 

@@ -76,8 +76,11 @@ type Key struct {
 	// AllowedAddresses are where the key works from, plain prefixes (see
 	// ParsePrefix); empty: anywhere.
 	AllowedAddresses []netip.Prefix
-	CreatedAt        time.Time
-	CreatedBy        string // id of the key that made it, "admin" for the admin key
+	// Policy is the widest level of exec/policy that commands of the key may
+	// have, in every project. Empty sets no bound.
+	Policy    string
+	CreatedAt time.Time
+	CreatedBy string // id of the key that made it, "admin" for the admin key
 
 	ExpiresAt  time.Time // zero: never
 	RevokedAt  time.Time // zero: not revoked

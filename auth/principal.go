@@ -19,6 +19,9 @@ type Principal struct {
 	Name     string
 	Scopes   []Scope
 	Projects []Pattern
+	// Policy is the widest level of exec/policy for its commands, empty for
+	// no bound.
+	Policy string
 	// ExpiresAt is when the key stops working, zero for never.
 	ExpiresAt time.Time
 	// Addr is where the request comes from, as far as that is known, else the
@@ -75,6 +78,7 @@ func (k Key) principal() Principal {
 		Name:      k.Name,
 		Scopes:    slices.Clone(k.Scopes),
 		Projects:  slices.Clone(k.Projects),
+		Policy:    k.Policy,
 		ExpiresAt: k.ExpiresAt,
 	}
 }

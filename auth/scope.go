@@ -12,11 +12,17 @@ const (
 	ScopeCommandsClaude Scope = "commands:claude" // run Claude Code prompts
 	ScopeCommandsShell  Scope = "commands:shell"  // run shell commands
 	ScopeCommandsGit    Scope = "commands:git"    // run git commands
-	ScopeCommandsRead   Scope = "commands:read"   // see which commands ran, and how they ended
-	ScopeCommandsCancel Scope = "commands:cancel"
-	ScopeStreamsRead    Scope = "streams:read" // see what commands print
-	ScopeKeysRead       Scope = "keys:read"
-	ScopeKeysWrite      Scope = "keys:write" // make, rotate and revoke keys, none broader than its own
+	// ScopeShellUnrestricted lets commands:shell give text to a shell, in
+	// projects whose policy is permissive. It does nothing in others.
+	ScopeShellUnrestricted Scope = "commands:shell:unrestricted"
+	// ScopeClaudeUnrestricted lets commands:claude take the questions out of
+	// claude's permission system, in projects whose policy is not strict.
+	ScopeClaudeUnrestricted Scope = "commands:claude:unrestricted"
+	ScopeCommandsRead       Scope = "commands:read" // see which commands ran, and how they ended
+	ScopeCommandsCancel     Scope = "commands:cancel"
+	ScopeStreamsRead        Scope = "streams:read" // see what commands print
+	ScopeKeysRead           Scope = "keys:read"
+	ScopeKeysWrite          Scope = "keys:write" // make, rotate and revoke keys, none broader than its own
 )
 
 // AllScopes returns every scope there is, in the order of the API's
@@ -25,6 +31,7 @@ func AllScopes() []Scope {
 	return []Scope{
 		ScopeProjectsRead,
 		ScopeCommandsClaude, ScopeCommandsShell, ScopeCommandsGit,
+		ScopeShellUnrestricted, ScopeClaudeUnrestricted,
 		ScopeCommandsRead, ScopeCommandsCancel,
 		ScopeStreamsRead,
 		ScopeKeysRead, ScopeKeysWrite,

@@ -20,6 +20,9 @@ type Command struct {
 	ID      string
 	Project string
 	Type    policy.Type
+	// Policy is the level that allowed it. Permissive says that its Argv may
+	// give text of the caller to a shell.
+	Policy policy.Level
 	// Argv is what was asked for: the program and its arguments, without
 	// those that the policy adds. A prompt is not in it; Spec has what runs.
 	Argv  []string
@@ -102,8 +105,8 @@ type Commands interface {
 	// from one state to another that transitions does not allow, or edits a
 	// record in a terminal state, the answer is ErrStaleState and nothing is
 	// changed. An error from change is returned as it is. ID, Project, Type,
-	// KeyID, CreatedAt, the request's id and trace, and the idempotency fields
-	// cannot be changed: what
+	// Policy, KeyID, CreatedAt, the request's id and trace, and the
+	// idempotency fields cannot be changed: what
 	// change does to them is ignored. A record that reaches a terminal state
 	// loses the Stdin and the Env of its Spec.
 	Update(ctx context.Context, id string, change func(*Command) error) (Command, error)
@@ -132,6 +135,7 @@ func CheckUpdate(before, after Command) (Command, error) {
 		return before, ErrStaleState
 	}
 	after.ID, after.Project, after.Type, after.KeyID, after.CreatedAt = before.ID, before.Project, before.Type, before.KeyID, before.CreatedAt
+	after.Policy = before.Policy
 	after.IdempotencyKey, after.RequestDigest = before.IdempotencyKey, before.RequestDigest
 	after.RequestID, after.Trace = before.RequestID, before.Trace
 	if after.State.Terminal() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/exec/policy"
 )
 
 // Bounds of keys.
@@ -25,6 +26,9 @@ type KeySpec struct {
 	// the caller's.
 	Scopes   []auth.Scope
 	Projects []auth.Pattern
+	// Policy is the widest level for commands of the key, whatever the
+	// projects allow. Defaults to the caller's, and may not be wider.
+	Policy policy.Level
 	// ExpiresAt ends the key. Defaults to the caller's end, which it may not
 	// outlive.
 	ExpiresAt time.Time
@@ -46,7 +50,10 @@ func (s *Service) CreateKey(ctx context.Context, caller auth.Principal, spec Key
 	if err := spec.validate(s.now()); err != nil {
 		return auth.Key{}, auth.Secret{}, err
 	}
-	if !caller.Covers(spec.Scopes, spec.Projects) {
+	if spec.Policy == "" {
+		spec.Policy = policy.Level(caller.Policy)
+	}
+	if !covers(caller, auth.Key{Scopes: spec.Scopes, Projects: spec.Projects, Policy: string(spec.Policy)}) {
 		return auth.Key{}, auth.Secret{}, fmt.Errorf("%w: the key would be broader than the one that makes it", ErrForbidden)
 	}
 	if !caller.ExpiresAt.IsZero() {
@@ -58,7 +65,7 @@ func (s *Service) CreateKey(ctx context.Context, caller auth.Principal, spec Key
 		}
 	}
 	return s.storeKey(ctx, auth.Key{
-		Name: spec.Name, Scopes: spec.Scopes, Projects: spec.Projects,
+		Name: spec.Name, Scopes: spec.Scopes, Projects: spec.Projects, Policy: string(spec.Policy),
 		CreatedBy: caller.KeyID, ExpiresAt: spec.ExpiresAt.UTC().Truncate(time.Microsecond),
 	}, nil)
 }
@@ -84,7 +91,7 @@ func (s *Service) RotateKey(ctx context.Context, caller auth.Principal, id strin
 	if !old.RevokedAt.IsZero() || !old.ExpiresAt.IsZero() && !old.ExpiresAt.After(now) {
 		return auth.Key{}, auth.Secret{}, fmt.Errorf("%w: key %s has ended and cannot be rotated", ErrStaleState, id)
 	}
-	next := auth.Key{Name: old.Name, Scopes: old.Scopes, Projects: old.Projects, CreatedBy: caller.KeyID}
+	next := auth.Key{Name: old.Name, Scopes: old.Scopes, Projects: old.Projects, Policy: old.Policy, CreatedBy: caller.KeyID}
 	if !old.ExpiresAt.IsZero() {
 		next.ExpiresAt = now.Add(old.ExpiresAt.Sub(old.CreatedAt))
 	}
@@ -132,7 +139,7 @@ func (s *Service) Keys(ctx context.Context, caller auth.Principal, cursor string
 			return KeyPage{}, fmt.Errorf("rdev: list keys: %w", err)
 		}
 		for _, key := range found {
-			if !caller.Covers(key.Scopes, key.Projects) {
+			if !covers(caller, key) {
 				continue
 			}
 			if len(page.Keys) == limit {
@@ -173,7 +180,7 @@ func (s *Service) key(ctx context.Context, caller auth.Principal, scope auth.Sco
 	if err != nil {
 		return auth.Key{}, fmt.Errorf("rdev: key %q: %w", id, err)
 	}
-	if !caller.Covers(key.Scopes, key.Projects) {
+	if !covers(caller, key) {
 		return auth.Key{}, auth.ErrKeyNotFound
 	}
 	return key, nil
@@ -191,6 +198,9 @@ func (k KeySpec) validate(now time.Time) error {
 		return &ArgumentError{Field: "projects", Problem: fmt.Sprintf("has more than %d patterns", MaxKeyProjects)}
 	case !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(now):
 		return &ArgumentError{Field: "expires_at", Problem: "is in the past"}
+	}
+	if !k.Policy.Valid() {
+		return &ArgumentError{Field: "policy", Problem: "is not strict, restricted or permissive"}
 	}
 	for i, scope := range k.Scopes {
 		if !scope.Valid() {

@@ -125,12 +125,20 @@ func (s *Service) Projects(ctx context.Context, caller auth.Principal) ([]Projec
 	if err != nil {
 		return nil, fmt.Errorf("rdev: list projects: %w", err)
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(p Project) bool { return !caller.Sees(p.Name) }), nil
+	all = slices.DeleteFunc(slices.Clone(all), func(p Project) bool { return !caller.Sees(p.Name) })
+	for i := range all {
+		all[i].Policy = s.levelOf(all[i])
+	}
+	return all, nil
 }
 
 // Project returns one project. Needs projects:read.
 func (s *Service) Project(ctx context.Context, caller auth.Principal, name string) (Project, error) {
-	return s.allow(ctx, caller, name, auth.ScopeProjectsRead)
+	p, err := s.allow(ctx, caller, name, auth.ScopeProjectsRead)
+	if err == nil {
+		p.Policy = s.levelOf(p)
+	}
+	return p, err
 }
 
 // allow is the one place where a caller is let into a project. A project

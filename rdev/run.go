@@ -94,9 +94,10 @@ func (s *Service) plan(caller auth.Principal, project Project, req Request) (Com
 	if err := checkIdempotencyKey(req.IdempotencyKey); err != nil {
 		return Command{}, err
 	}
-	plan, err := s.policyIn(project).Plan(req.Request)
+	allowed := s.policyOf(caller, project)
+	plan, err := allowed.Plan(req.Request)
 	if err != nil {
-		return Command{}, err
+		return Command{}, s.hint(err, caller, project, req.Request)
 	}
 	// A shell request may spell a command of another type, which needs that
 	// type's scope too.
@@ -108,6 +109,7 @@ func (s *Service) plan(caller auth.Principal, project Project, req Request) (Com
 		ID:             NewCommandID(now),
 		Project:        req.Project,
 		Type:           plan.Type,
+		Policy:         allowed.Level,
 		Argv:           plan.Asked,
 		State:          StateQueued,
 		KeyID:          caller.KeyID,

@@ -33,7 +33,10 @@ type Config struct {
 	Broker   stream.Broker // Required.
 	Keys     auth.KeyStore // Required.
 
-	// Policy decides what a request becomes. Defaults to the restricted level.
+	// Policy decides what a request becomes, at its Level in projects that
+	// have none of their own. Defaults to the restricted level. AllowShell and
+	// WidenClaude come from the scopes of each caller; what they are here does
+	// not count.
 	Policy policy.Policy
 	// DefaultTimeout is the time limit of a command that asks for none.
 	// Defaults to one hour.

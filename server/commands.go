@@ -11,14 +11,15 @@ import (
 
 // commandData is a command in an answer.
 type commandData struct {
-	ID        string      `json:"id"`
-	Project   string      `json:"project"`
-	Type      policy.Type `json:"type"`
-	Argv      []string    `json:"argv"`
-	State     rdev.State  `json:"state"`
-	KeyID     string      `json:"key_id"`
-	StreamID  string      `json:"stream_id"`
-	EventsURL string      `json:"events_url"`
+	ID        string       `json:"id"`
+	Project   string       `json:"project"`
+	Type      policy.Type  `json:"type"`
+	Policy    policy.Level `json:"policy"`
+	Argv      []string     `json:"argv"`
+	State     rdev.State   `json:"state"`
+	KeyID     string       `json:"key_id"`
+	StreamID  string       `json:"stream_id"`
+	EventsURL string       `json:"events_url"`
 
 	CreatedAt         time.Time `json:"created_at"`
 	StartedAt         time.Time `json:"started_at,omitzero"`
@@ -54,7 +55,7 @@ type commandsData struct {
 
 func (s *Server) commandDataOf(c rdev.Command) commandData {
 	data := commandData{
-		ID: c.ID, Project: c.Project, Type: c.Type, Argv: c.Argv, State: c.State, KeyID: c.KeyID,
+		ID: c.ID, Project: c.Project, Type: c.Type, Policy: c.Policy, Argv: c.Argv, State: c.State, KeyID: c.KeyID,
 		StreamID: c.StreamID(), EventsURL: s.eventsURL(c),
 		CreatedAt: c.CreatedAt, StartedAt: c.StartedAt, EndedAt: c.EndedAt, CancelRequestedAt: c.CancelRequestedAt,
 	}

@@ -67,8 +67,11 @@
 //	GET /projects            projects:read   {"projects": [project]}
 //	GET /projects/{project}  projects:read   project
 //
-// A project is {"name", "description"?, "status", "detail"?}; the status is
-// running, pending, failed or not_found.
+// A project is {"name", "description"?, "status", "detail"?, "policy"}; the status is
+// running, pending, failed or not_found. The policy is strict, restricted or
+// permissive: what commands may be there, for keys that have no narrower one of
+// their own. A shell and what widens the permissions of claude need the scopes
+// commands:shell:unrestricted and commands:claude:unrestricted besides.
 //
 // # Commands
 //
@@ -96,8 +99,8 @@
 // either, and is idempotent; its body, {"force"?}, may ask for KILL at once
 // instead of TERM and a grace period, also within that period.
 //
-// A command is {"id", "project", "type", "argv", "state", "key_id", "stream_id",
-// "events_url", "created_at", "started_at"?, "ended_at"?, "cancel_requested_at"?,
+// A command is {"id", "project", "type", "policy", "argv", "state", "key_id",
+// "stream_id", "events_url", "created_at", "started_at"?, "ended_at"?, "cancel_requested_at"?,
 // "result"?, "error"?}. The state is queued, running, succeeded, failed,
 // canceled, timed_out or lost. The result is {"exit_code", "signal"?,
 // "duration_ms", "lines", "stdout_bytes", "stderr_bytes", "truncated"?,

@@ -35,6 +35,7 @@ type refusalDetails struct {
 	Token  string `json:"token,omitzero"`
 	Column int    `json:"column,omitzero"`
 	Reason string `json:"reason"`
+	Hint   string `json:"hint,omitzero"`
 }
 
 // scopeDetails are the details of FORBIDDEN where a scope is missing.
@@ -102,7 +103,7 @@ func describe(err error) (apiError, int) {
 		e = apiError{rdev.CodeInvalidArgument, name + " " + field.Problem, fieldDetails{name, field.Problem}}
 	case errors.As(err, &refusal):
 		e = apiError{rdev.CodeCommandRejected, strings.TrimPrefix(refusal.Error(), "policy: "),
-			refusalDetails{refusal.Code, refusal.Field, refusal.Token, refusal.Column, refusal.Reason}}
+			refusalDetails{refusal.Code, refusal.Field, refusal.Token, refusal.Column, refusal.Reason, refusal.Hint}}
 	default:
 		e = apiError{code: rdev.CodeOf(err), message: message(err)}
 	}

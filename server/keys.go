@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/rdev"
 )
 
@@ -14,6 +15,7 @@ type keyData struct {
 	Name     string         `json:"name"`
 	Scopes   []auth.Scope   `json:"scopes"`
 	Projects []auth.Pattern `json:"projects"`
+	Policy   string         `json:"policy,omitzero"`
 
 	CreatedAt  time.Time `json:"created_at"`
 	CreatedBy  string    `json:"created_by"`
@@ -34,7 +36,7 @@ type keysData struct {
 
 func keyDataOf(k auth.Key) keyData {
 	return keyData{
-		ID: k.ID, Name: k.Name, Scopes: k.Scopes, Projects: k.Projects,
+		ID: k.ID, Name: k.Name, Scopes: k.Scopes, Projects: k.Projects, Policy: k.Policy,
 		CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy,
 		ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, LastUsedAt: k.LastUsedAt, ReplacedBy: k.ReplacedBy,
 	}
@@ -52,6 +54,7 @@ type createKeyBody struct {
 	Name      string         `json:"name"`
 	Scopes    []auth.Scope   `json:"scopes"`
 	Projects  []auth.Pattern `json:"projects"`
+	Policy    policy.Level   `json:"policy"`
 	ExpiresAt time.Time      `json:"expires_at"`
 }
 
@@ -64,7 +67,7 @@ func (s *Server) createKey(x *exchange) error {
 		return err
 	}
 	key, secret, err := s.svc.CreateKey(x.r.Context(), x.caller, rdev.KeySpec{
-		Name: body.Name, Scopes: body.Scopes, Projects: body.Projects, ExpiresAt: body.ExpiresAt,
+		Name: body.Name, Scopes: body.Scopes, Projects: body.Projects, Policy: body.Policy, ExpiresAt: body.ExpiresAt,
 	})
 	if err != nil {
 		return err

@@ -3,14 +3,16 @@ package server
 import (
 	"net/http"
 
+	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/rdev"
 )
 
 type projectData struct {
-	Name        string      `json:"name"`
-	Description string      `json:"description,omitzero"`
-	Status      rdev.Status `json:"status"`
-	Detail      string      `json:"detail,omitzero"`
+	Name        string       `json:"name"`
+	Description string       `json:"description,omitzero"`
+	Status      rdev.Status  `json:"status"`
+	Detail      string       `json:"detail,omitzero"`
+	Policy      policy.Level `json:"policy"`
 }
 
 type projectsData struct {
@@ -18,7 +20,7 @@ type projectsData struct {
 }
 
 func projectDataOf(p rdev.Project) projectData {
-	return projectData{p.Name, p.Description, p.Status, p.Detail}
+	return projectData{p.Name, p.Description, p.Status, p.Detail, p.Policy}
 }
 
 func (s *Server) listProjects(x *exchange) error {

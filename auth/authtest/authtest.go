@@ -74,6 +74,7 @@ func key(n int) auth.Key {
 		Hash:      auth.HashSecret(auth.NewSecret(fmt.Sprint("secret of ", n))),
 		Scopes:    []auth.Scope{auth.ScopeCommandsGit, auth.ScopeStreamsRead},
 		Projects:  []auth.Pattern{"api", "team-a-*"},
+		Policy:    "strict",
 		CreatedAt: moment().Add(time.Duration(n) * time.Minute),
 		CreatedBy: auth.AdminID,
 		ExpiresAt: moment().Add(240 * time.Hour),

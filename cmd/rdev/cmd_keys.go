@@ -28,6 +28,7 @@ func (a *app) keysCommand() *cobra.Command {
 
 func (a *app) keysCreate() *cobra.Command {
 	var scopes, projects []string
+	var level string
 	var expires time.Duration
 	cmd := &cobra.Command{
 		Use:   "create NAME",
@@ -44,7 +45,7 @@ and cannot be had again. The scopes:
 				return err
 			}
 			defer r.Close()
-			spec := client.KeySpec{Name: args[0], Scopes: scopes, Projects: projects}
+			spec := client.KeySpec{Name: args[0], Scopes: scopes, Projects: projects, Policy: level}
 			if expires < 0 {
 				return usagef("--expires is negative")
 			}
@@ -60,6 +61,7 @@ and cannot be had again. The scopes:
 	}
 	cmd.Flags().StringArrayVar(&scopes, "scope", nil, "what the key may do; repeat it (required)")
 	cmd.Flags().StringArrayVar(&projects, "project", []string{"*"}, "which projects it may see: a name, or a beginning with a *; repeat it")
+	cmd.Flags().StringVar(&level, "policy", "", "the widest policy for its commands, whatever the projects allow: strict, restricted or permissive (default: your own)")
 	cmd.Flags().DurationVar(&expires, "expires", 0, "how long it works, 24h for example; 0 is for ever")
 	_ = cmd.RegisterFlagCompletionFunc("scope", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return scopeNames(), cobra.ShellCompDirectiveNoFileComp

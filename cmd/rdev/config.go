@@ -37,7 +37,9 @@ type Config struct {
 	TrustedProxies  []string      `koanf:"trusted_proxies" for:"serve" help:"addresses and prefixes of the proxies before the server, whose X-Forwarded-For says where a request comes from; empty: none"`
 	OnShutdown      string        `koanf:"on_shutdown" default:"cancel" flag:"on-shutdown" for:"serve" help:"what happens to running commands when the server stops: cancel or leave"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" default:"30s" flag:"shutdown-timeout" for:"serve" help:"how long the server waits at its end for commands and readers"`
-	Policy          string        `koanf:"policy" default:"restricted" flag:"policy" for:"serve" help:"what commands may be: strict, restricted (one program with its arguments, no shell) or permissive (a shell too)"`
+	Policy          string        `koanf:"policy" default:"restricted" flag:"policy" for:"serve" help:"what commands may be: strict, restricted (one program with its arguments, no shell) or permissive (a shell too, for keys with the scope commands:shell:unrestricted)"`
+	ProjectPolicies []string      `koanf:"project_policies" flag:"project-policy" for:"serve" help:"policies of single folders, as name=policy; a pod has its own in the ConfigMap"`
+	StrictPrograms  []string      `koanf:"strict_programs" flag:"strict-program" for:"serve" help:"programs that may run where the policy is strict, besides git and claude"`
 	DefaultTimeout  time.Duration `koanf:"default_timeout" default:"1h" flag:"default-timeout" for:"serve" help:"time limit of a command that asks for none"`
 	MaxTimeout      time.Duration `koanf:"max_timeout" default:"24h" flag:"max-timeout" for:"serve" help:"longest time limit that a command may ask for"`
 	MaxOutput       int64         `koanf:"max_output" default:"268435456" flag:"max-output" for:"serve" help:"bytes of output that are kept of one command"`

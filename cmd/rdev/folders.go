@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/rdev"
 )
 
@@ -20,6 +21,8 @@ type folders struct {
 type folder struct {
 	name string
 	path string // absolute
+	// policy is the level for commands in it, empty for the server's.
+	policy policy.Level
 }
 
 // parseFolders reads the projects of the settings; without any, the current
@@ -77,6 +80,22 @@ func parseFolder(spec, home string) (folder, error) {
 	return folder{name: name, path: full}, nil
 }
 
+// setPolicies reads name=policy.
+func (f *folders) setPolicies(specs []string) error {
+	for _, spec := range specs {
+		name, level, _ := strings.Cut(spec, "=")
+		at := slices.IndexFunc(f.list, func(p folder) bool { return p.name == name })
+		if at < 0 {
+			return usagef("project_policies has %q, and there is no project %q", spec, name)
+		}
+		if level == "" || !policy.Level(level).Valid() {
+			return usagef("project_policies has %q, want %s=strict, restricted or permissive", spec, name)
+		}
+		f.list[at].policy = policy.Level(level)
+	}
+	return nil
+}
+
 // projectName makes a valid project name of any text: "My App" is my-app.
 func projectName(text string) string {
 	var b strings.Builder
@@ -126,7 +145,7 @@ func (f *folders) List(context.Context) ([]rdev.Project, error) {
 
 // project looks whether the folder is still there.
 func (f folder) project() rdev.Project {
-	p := rdev.Project{Name: f.name, Description: f.path, Status: rdev.StatusRunning}
+	p := rdev.Project{Name: f.name, Description: f.path, Status: rdev.StatusRunning, Policy: f.policy}
 	if info, err := os.Stat(f.path); err != nil || !info.IsDir() {
 		p.Status, p.Detail = rdev.StatusNotFound, "the folder is not there"
 	}

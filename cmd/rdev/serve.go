@@ -121,7 +121,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		Commands:       counted.Commands(store.Commands()),
 		Broker:         counted.Broker(store.Broker()),
 		Keys:           counted.Keys(store.Keys()),
-		Policy:         policy.Policy{Level: policy.Level(c.Policy), AllowShell: c.Policy == string(policy.Permissive)},
+		Policy:         policy.Policy{Level: policy.Level(c.Policy), Programs: c.StrictPrograms},
 		DefaultTimeout: c.DefaultTimeout,
 		MaxTimeout:     c.MaxTimeout,
 		MaxOutput:      c.MaxOutput,

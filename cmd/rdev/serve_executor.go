@@ -32,6 +32,9 @@ func openWorkplace(c Config, home string, failed func(error)) (workplace, error)
 	if err != nil {
 		return workplace{}, err
 	}
+	if err := projects.setPolicies(c.ProjectPolicies); err != nil {
+		return workplace{}, err
+	}
 	self, err := shimSelf()
 	if err != nil {
 		return workplace{}, err
@@ -49,7 +52,7 @@ func openWorkplace(c Config, home string, failed func(error)) (workplace, error)
 }
 
 func openKubernetes(c Config, failed func(error)) (workplace, error) {
-	if len(c.Projects) > 0 {
+	if len(c.Projects)+len(c.ProjectPolicies) > 0 {
 		return workplace{}, usagef("projects are folders, and with the executor kubernetes there are none: label pods instead")
 	}
 	config, namespace, err := kube.LoadConfig(c.Kubeconfig)

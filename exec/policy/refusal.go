@@ -27,6 +27,9 @@ type Refusal struct {
 	Column int
 	// Reason is for people, a sentence without the full stop.
 	Reason string
+	// Hint says for people what would allow the request, if that is known.
+	// Plan never sets it: a Policy does not know what else its caller has.
+	Hint string
 }
 
 // Error names the field, the column, the token and the reason.
@@ -43,6 +46,9 @@ func (r *Refusal) Error() string {
 		fmt.Fprintf(&b, "%q: ", r.Token)
 	}
 	b.WriteString(r.Reason)
+	if r.Hint != "" {
+		b.WriteString("; " + r.Hint)
+	}
 	return b.String()
 }
 

@@ -12,7 +12,8 @@ import (
 type Command struct {
 	ID        string   `json:"id"`
 	Project   string   `json:"project"`
-	Type      string   `json:"type"` // claude, shell or git
+	Type      string   `json:"type"`   // claude, shell or git
+	Policy    string   `json:"policy"` // the level that allowed it: strict, restricted or permissive
 	Argv      []string `json:"argv"`
 	State     State    `json:"state"`
 	KeyID     string   `json:"key_id"`

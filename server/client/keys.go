@@ -13,6 +13,7 @@ type Key struct {
 	Name       string    `json:"name"`
 	Scopes     []string  `json:"scopes"`
 	Projects   []string  `json:"projects"`
+	Policy     string    `json:"policy,omitempty"` // the widest level of its commands, empty for no bound
 	CreatedAt  time.Time `json:"created_at"`
 	CreatedBy  string    `json:"created_by"`
 	ExpiresAt  time.Time `json:"expires_at,omitzero"`
@@ -31,7 +32,8 @@ type NewKey struct {
 type KeySpec struct {
 	Name      string    `json:"name"`
 	Scopes    []string  `json:"scopes"`
-	Projects  []string  `json:"projects"` // names, prefixes with a *, or "*"
+	Projects  []string  `json:"projects"`         // names, prefixes with a *, or "*"
+	Policy    string    `json:"policy,omitempty"` // strict, restricted or permissive; empty for no bound but the maker's
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 

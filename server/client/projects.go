@@ -12,6 +12,7 @@ type Project struct {
 	Description string `json:"description,omitempty"`
 	Status      string `json:"status"` // running, pending, failed or not_found
 	Detail      string `json:"detail,omitempty"`
+	Policy      string `json:"policy"` // strict, restricted or permissive
 }
 
 // Projects returns the projects that the key may see, by name.

@@ -26,16 +26,16 @@ type KeyStore struct {
 }
 
 const (
-	keyColumns = `id, name, hash, algorithm, scopes, projects, addresses, created_at, created_by, expires_at, revoked_at, replaces, replaced_by`
+	keyColumns = `id, name, hash, algorithm, scopes, projects, addresses, policy, created_at, created_by, expires_at, revoked_at, replaces, replaced_by`
 
 	selectKeys = `SELECT ` + keyColumns + `, (SELECT last_used_at FROM key_usage WHERE key_id = keys.id) FROM keys `
 	selectKey  = selectKeys + `WHERE id = $1 `
 
-	insertKey = `INSERT INTO keys (` + keyColumns + `) VALUES (:id, :name, :hash, :algorithm, :scopes, :projects, :addresses,
+	insertKey = `INSERT INTO keys (` + keyColumns + `) VALUES (:id, :name, :hash, :algorithm, :scopes, :projects, :addresses, :policy,
 		:created_at, :created_by, :expires_at, :revoked_at, :replaces, :replaced_by)`
 
 	updateKeyRow = `UPDATE keys SET name = :name, hash = :hash, algorithm = :algorithm, scopes = :scopes, projects = :projects,
-		addresses = :addresses, created_by = :created_by, expires_at = :expires_at, revoked_at = :revoked_at, replaced_by = :replaced_by
+		addresses = :addresses, policy = :policy, created_by = :created_by, expires_at = :expires_at, revoked_at = :revoked_at, replaced_by = :replaced_by
 		WHERE id = :id`
 
 	// predecessorWorks goes back from a key over those that it replaced.
@@ -54,6 +54,7 @@ type keyRow struct {
 	Scopes     pq.StringArray `db:"scopes"`
 	Projects   pq.StringArray `db:"projects"`
 	Addresses  pq.StringArray `db:"addresses"`
+	Policy     string         `db:"policy"`
 	CreatedAt  time.Time      `db:"created_at"`
 	CreatedBy  string         `db:"created_by"`
 	ExpiresAt  sql.NullTime   `db:"expires_at"`
@@ -223,7 +224,7 @@ func updateKey(ctx context.Context, tx *sqlx.Tx, key auth.Key) error {
 
 func rowOfKey(k auth.Key) keyRow {
 	r := keyRow{
-		ID: k.ID, Name: k.Name, Hash: k.Hash, Algorithm: k.Algorithm, CreatedAt: micros(k.CreatedAt), CreatedBy: k.CreatedBy,
+		ID: k.ID, Name: k.Name, Hash: k.Hash, Algorithm: k.Algorithm, Policy: k.Policy, CreatedAt: micros(k.CreatedAt), CreatedBy: k.CreatedBy,
 		Scopes: make(pq.StringArray, len(k.Scopes)), Projects: make(pq.StringArray, len(k.Projects)),
 		Addresses: make(pq.StringArray, len(k.AllowedAddresses)),
 		ExpiresAt: nullTime(k.ExpiresAt), RevokedAt: nullTime(k.RevokedAt), LastUsedAt: nullTime(k.LastUsedAt),
@@ -244,7 +245,7 @@ func rowOfKey(k auth.Key) keyRow {
 
 func (r keyRow) key() auth.Key {
 	k := auth.Key{
-		ID: r.ID, Name: r.Name, Hash: r.Hash, Algorithm: r.Algorithm, CreatedAt: r.CreatedAt.UTC(), CreatedBy: r.CreatedBy,
+		ID: r.ID, Name: r.Name, Hash: r.Hash, Algorithm: r.Algorithm, Policy: r.Policy, CreatedAt: r.CreatedAt.UTC(), CreatedBy: r.CreatedBy,
 		ExpiresAt: timeOf(r.ExpiresAt), RevokedAt: timeOf(r.RevokedAt), LastUsedAt: timeOf(r.LastUsedAt),
 		Replaces: r.Replaces.String, ReplacedBy: r.ReplacedBy.String,
 	}

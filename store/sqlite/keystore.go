@@ -27,7 +27,7 @@ var (
 )
 
 const (
-	keyColumns = `id, name, hash, algorithm, scopes, projects, addresses, created_at, created_by, expires_at, revoked_at, replaces, replaced_by`
+	keyColumns = `id, name, hash, algorithm, scopes, projects, addresses, policy, created_at, created_by, expires_at, revoked_at, replaces, replaced_by`
 
 	selectKeys = `SELECT ` + keyColumns + `, (SELECT last_used_at FROM key_usage WHERE key_id = keys.id) AS last_used_at FROM keys `
 
@@ -39,11 +39,11 @@ const (
 
 	selectKeysBefore = selectKeys + `WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?`
 
-	insertKey = `INSERT INTO keys (` + keyColumns + `) VALUES (:id, :name, :hash, :algorithm, :scopes, :projects, :addresses,
+	insertKey = `INSERT INTO keys (` + keyColumns + `) VALUES (:id, :name, :hash, :algorithm, :scopes, :projects, :addresses, :policy,
 		:created_at, :created_by, :expires_at, :revoked_at, :replaces, :replaced_by) ON CONFLICT (id) DO NOTHING`
 
 	updateKey = `UPDATE keys SET name = :name, hash = :hash, algorithm = :algorithm, scopes = :scopes, projects = :projects,
-		addresses = :addresses, created_by = :created_by, expires_at = :expires_at, revoked_at = :revoked_at, replaced_by = :replaced_by
+		addresses = :addresses, policy = :policy, created_by = :created_by, expires_at = :expires_at, revoked_at = :revoked_at, replaced_by = :replaced_by
 		WHERE id = :id`
 
 	// predecessorWorks goes back from a key over those that it replaced.
@@ -250,6 +250,7 @@ type keyRow struct {
 	Scopes     string        `db:"scopes"`
 	Projects   string        `db:"projects"`
 	Addresses  string        `db:"addresses"`
+	Policy     string        `db:"policy"`
 	CreatedAt  int64         `db:"created_at"`
 	CreatedBy  string        `db:"created_by"`
 	ExpiresAt  sql.NullInt64 `db:"expires_at"`
@@ -273,7 +274,7 @@ func newKeyRow(k auth.Key) (keyRow, error) {
 		return keyRow{}, err
 	}
 	return keyRow{
-		ID: k.ID, Name: k.Name, Hash: append([]byte{}, k.Hash...), Algorithm: k.Algorithm,
+		ID: k.ID, Name: k.Name, Hash: append([]byte{}, k.Hash...), Algorithm: k.Algorithm, Policy: k.Policy,
 		Scopes: string(scopes), Projects: string(projects), Addresses: string(addresses),
 		CreatedAt: k.CreatedAt.UnixMicro(), CreatedBy: k.CreatedBy,
 		ExpiresAt: micros(k.ExpiresAt), RevokedAt: micros(k.RevokedAt), LastUsedAt: micros(k.LastUsedAt),
@@ -283,7 +284,7 @@ func newKeyRow(k auth.Key) (keyRow, error) {
 
 func (r keyRow) key() (auth.Key, error) {
 	k := auth.Key{
-		ID: r.ID, Name: r.Name, Hash: r.Hash, Algorithm: r.Algorithm,
+		ID: r.ID, Name: r.Name, Hash: r.Hash, Algorithm: r.Algorithm, Policy: r.Policy,
 		CreatedAt: fromMicros(sql.NullInt64{Int64: r.CreatedAt, Valid: true}), CreatedBy: r.CreatedBy,
 		ExpiresAt: fromMicros(r.ExpiresAt), RevokedAt: fromMicros(r.RevokedAt), LastUsedAt: fromMicros(r.LastUsedAt),
 		Replaces: r.Replaces, ReplacedBy: r.ReplacedBy,

@@ -16,6 +16,7 @@ type record struct {
 	ID                string       `json:"id"`
 	Project           string       `json:"project"`
 	Type              policy.Type  `json:"type"`
+	Policy            policy.Level `json:"policy,omitempty"`
 	Argv              []string     `json:"argv"`
 	State             rdev.State   `json:"state"`
 	KeyID             string       `json:"key_id"`
@@ -37,7 +38,7 @@ type record struct {
 
 func encodeRecord(c rdev.Command) ([]byte, error) {
 	r := record{
-		ID: c.ID, Project: c.Project, Type: c.Type, Argv: c.Argv, State: c.State, KeyID: c.KeyID,
+		ID: c.ID, Project: c.Project, Type: c.Type, Policy: c.Policy, Argv: c.Argv, State: c.State, KeyID: c.KeyID,
 		CreatedAt: stored(c.CreatedAt), StartedAt: stored(c.StartedAt), EndedAt: stored(c.EndedAt),
 		CancelRequestedAt: stored(c.CancelRequestedAt),
 		Code:              c.Code, Message: c.Message,
@@ -64,7 +65,7 @@ func decodeRecord(body []byte) (rdev.Command, error) {
 		return rdev.Command{}, fmt.Errorf("decode record: %w", err)
 	}
 	c := rdev.Command{
-		ID: r.ID, Project: r.Project, Type: r.Type, Argv: r.Argv, State: r.State, KeyID: r.KeyID,
+		ID: r.ID, Project: r.Project, Type: r.Type, Policy: r.Policy, Argv: r.Argv, State: r.State, KeyID: r.KeyID,
 		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt, CancelRequestedAt: r.CancelRequestedAt,
 		Result: r.Result, Code: r.Code, Message: r.Message,
 		IdempotencyKey: r.IdempotencyKey, RequestDigest: r.RequestDigest,

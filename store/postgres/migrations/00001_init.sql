@@ -7,6 +7,7 @@ CREATE TABLE keys (
     scopes       text[] NOT NULL,
     projects     text[] NOT NULL,
     addresses    text[] NOT NULL,
+    policy       text NOT NULL,
     created_at   timestamptz NOT NULL,
     created_by   text NOT NULL,
     expires_at   timestamptz,

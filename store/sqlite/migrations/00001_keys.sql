@@ -8,6 +8,7 @@ CREATE TABLE keys (
     scopes       TEXT    NOT NULL, -- JSON array
     projects     TEXT    NOT NULL, -- JSON array
     addresses    TEXT    NOT NULL, -- JSON array
+    policy       TEXT    NOT NULL, -- the widest level, empty for no bound
     created_at   INTEGER NOT NULL,
     created_by   TEXT    NOT NULL,
     expires_at   INTEGER,
