@@ -94,7 +94,7 @@ func (a *attempt) record(ctx context.Context, kind, detail string) {
 func (a *attempt) confirm(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, confirmWait)
 	defer cancel()
-	pod, err := a.c.x.client.Pods(a.place.namespace).Get(limited, a.place.pod, metav1.GetOptions{})
+	pod, err := a.c.x.client.Pods(a.place.namespace).Get(quiet(limited), a.place.pod, metav1.GetOptions{})
 	switch {
 	case err != nil:
 		a.stop(&failure{cause: exec.ErrNotStarted, text: "the API server does not confirm the pod: " + err.Error(), err: err})

@@ -190,7 +190,7 @@ func TestAnotherProcessGoesOn(t *testing.T) {
 }
 
 func TestAHundredCommandsAtOnce(t *testing.T) {
-	for name, direct := range map[string]bool{"OverOneStream": false, "InDirectMode": true} {
+	for name, direct := range map[string]bool{"UnderTheShim": false, "InDirectMode": true} {
 		t.Run(name, func(t *testing.T) { testAHundredCommandsAtOnce(t, direct) })
 	}
 }

@@ -40,11 +40,13 @@ func (s *streamer) stream(ctx context.Context, p place, argv []string, stdin io.
 	out, errs := &gate{w: stdout}, &gate{w: stderr}
 	defer out.close()
 	defer errs.close()
-	// What client-go would log is in the error that it returns, or is noise about
-	// streams that were ended here.
-	ctx = klog.NewContext(ctx, klog.Logger{})
-	return executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdin, Stdout: out, Stderr: errs})
+	return executor.StreamWithContext(quiet(ctx), remotecommand.StreamOptions{Stdin: stdin, Stdout: out, Stderr: errs})
 }
+
+// quiet keeps client-go from writing a log of its own to stderr: what it would
+// say is in the error that it returns, or is noise about streams that were ended
+// here.
+func quiet(ctx context.Context) context.Context { return klog.NewContext(ctx, klog.Logger{}) }
 
 // executor returns one for a single use: WebSocket, and SPDY where that cannot
 // be had.

@@ -195,7 +195,7 @@ func (c *conn) Close() error {
 func (s *supervisor) confirm() error {
 	ctx, cancel := context.WithTimeout(s.x.ctx, confirmWait)
 	defer cancel()
-	pod, err := s.x.client.Pods(s.place.namespace).Get(ctx, s.place.pod, metav1.GetOptions{})
+	pod, err := s.x.client.Pods(s.place.namespace).Get(quiet(ctx), s.place.pod, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("the API server does not confirm the pod: %w", err)
 	}
