@@ -60,6 +60,9 @@ type Config struct {
 	// asks each, at most once a second, and with ?verbose says which failed.
 	// Their errors are logged, not sent. Defaults to none.
 	Parts map[string]func(context.Context) error
+	// Version is which build of the program this is; GET /readyz?verbose tells
+	// it, so that clients of another one can be found. Defaults to none.
+	Version string
 	// Observer is told of responses, for metrics. Defaults to none.
 	Observer Observer
 	// TracerProvider takes a span of each request that needs a key, below that

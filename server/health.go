@@ -22,8 +22,9 @@ const (
 )
 
 type healthData struct {
-	Status string            `json:"status"`
-	Parts  map[string]string `json:"parts,omitzero"`
+	Status  string            `json:"status"`
+	Version string            `json:"version,omitzero"`
+	Parts   map[string]string `json:"parts,omitzero"`
 }
 
 // partsDetails are the details of UNAVAILABLE with GET /readyz?verbose.
@@ -62,7 +63,7 @@ func (s *Server) readyz(x *exchange) error {
 	}
 	data := healthData{Status: "ready"}
 	if verbose {
-		data.Parts = parts
+		data.Version, data.Parts = s.cfg.Version, parts
 	}
 	return x.reply(http.StatusOK, data)
 }

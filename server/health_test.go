@@ -16,16 +16,17 @@ func TestReadiness(t *testing.T) {
 	ill := func(context.Context) error { return errors.New("password of the store is wrong") }
 	type parts map[string]func(context.Context) error
 	type answered struct {
-		Status string
-		Parts  map[string]string
+		Status  string
+		Version string
+		Parts   map[string]string
 	}
 
 	t.Run("VerboseNamesTheParts", func(t *testing.T) {
 		is := is.New(t)
-		st := newStand(t, func(up *setup) { up.config.Parts = parts{"store": well, "broker": well} })
+		st := newStand(t, func(up *setup) { up.config.Parts, up.config.Version = parts{"store": well, "broker": well}, "v1.2.3" })
 		a := st.do(http.MethodGet, "/readyz?verbose", "", "Authorization", "")
 		is.Equal(a.status, http.StatusOK)
-		is.Equal(data[answered](t, a), answered{"ready", map[string]string{"store": "ok", "broker": "ok", "draining": "no"}})
+		is.Equal(data[answered](t, a), answered{"ready", "v1.2.3", map[string]string{"store": "ok", "broker": "ok", "draining": "no"}})
 		is.Equal(data[answered](t, st.do(http.MethodGet, "/readyz", "")), answered{Status: "ready"})
 	})
 	t.Run("OneFailedPartIsEnoughAndItsErrorIsForTheLog", func(t *testing.T) {

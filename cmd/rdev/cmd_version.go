@@ -45,6 +45,18 @@ func buildVersion() version {
 	return v
 }
 
+// String is the version, and the revision where one is known.
+func (v version) String() string {
+	text := v.Version
+	if v.Revision != "" {
+		text += " " + v.Revision[:min(len(v.Revision), 12)]
+	}
+	if v.Modified {
+		text += " (modified)"
+	}
+	return text
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
@@ -53,14 +65,7 @@ func (a *app) versionCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()
 			return printOne(a, v, func(w io.Writer) error {
-				text := "rdev " + v.Version
-				if v.Revision != "" {
-					text += " " + v.Revision[:min(len(v.Revision), 12)]
-				}
-				if v.Modified {
-					text += " (modified)"
-				}
-				_, err := fmt.Fprintf(w, "%s, %s %s/%s\n", text, v.Go, v.OS, v.Arch)
+				_, err := fmt.Fprintf(w, "rdev %v, %s %s/%s\n", v, v.Go, v.OS, v.Arch)
 				return err
 			})
 		},

@@ -137,11 +137,17 @@ func flagProvider(flags *pflag.FlagSet, k *koanf.Koanf) koanf.Provider {
 }
 
 // addFlags defines the flags of the settings that are for a part of the
-// program. Their defaults are for the help text; those that count are in
-// defaults, below the file and the environment.
+// program.
 func addFlags(flags *pflag.FlagSet, scope string) {
+	addFlagsIf(flags, func(s setting) bool { return s.scope == scope })
+}
+
+// addFlagsIf defines the flags of the settings that are wanted. Their defaults
+// are for the help text; those that count are in defaults, below the file and
+// the environment.
+func addFlagsIf(flags *pflag.FlagSet, wanted func(setting) bool) {
 	for _, s := range settings() {
-		if s.scope != scope || s.flag == "" {
+		if s.flag == "" || !wanted(s) {
 			continue
 		}
 		help := fmt.Sprintf("%s (%s)", s.help, s.env())

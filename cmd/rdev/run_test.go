@@ -136,7 +136,7 @@ func TestRunInProcess(t *testing.T) {
 		is := is.New(t)
 		var stdout, stderr bytes.Buffer
 		is.Equal(run(t.Context(), nil, vars(), strings.NewReader(""), &stdout, &stderr), 0)
-		for _, want := range []string{"serve", "run", "git", "claude", "ps", "logs", "cancel", "projects", "keys", "version", "completion", "124", "125", "126", "127", "130"} {
+		for _, want := range []string{"serve", "run", "git", "claude", "ps", "logs", "cancel", "projects", "keys", "doctor", "version", "completion", "124", "125", "126", "127", "130"} {
 			is.True(strings.Contains(stdout.String(), want))
 		}
 		is.Equal(stderr.String(), "")

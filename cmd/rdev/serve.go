@@ -137,6 +137,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	web.TrustedProxies = proxies
 	web.Observer = counted
 	web.TracerProvider = traces
+	web.Version = buildVersion().String()
 	web.Parts = readyParts(store.Commands(), store.Broker(), work.executor, work.projects)
 	handler, err := server.New(service, authn, web)
 	if err != nil {

@@ -38,7 +38,7 @@ var layers = []layer{
 	{"server/client", "stream/sse"},                                       // so that users' programs stay small
 	{"server", "rdev exec exec/policy auth stream stream/sse"},            // no adapter
 	{"server/metrics", "server rdev exec auth stream"},                    // counts around the ports
-	{"cmd/...", "rdev/... exec/... auth stream/... store/... server/..."}, // the one place that wires
+	{"cmd/...", "rdev/... exec/... auth stream/... store/... server/... internal/doctor"}, // the one place that wires
 	{"examples/...", "rdev/... exec/... auth/... stream/... store/... server/..."},
 	{"bench/...", ""}, // tests alone
 	{"internal/...", "rdev/... exec/... auth/... stream/... store/... server/... internal/..."},
