@@ -54,6 +54,12 @@ type Command struct {
 	RequestID string
 	Trace     Trace
 
+	// WaitUntil is until when it waits for a place, zero if it does not wait.
+	// Gate says how many places there are; only Insert uses it, of Commands
+	// that implement Queue, and it is not read back.
+	WaitUntil time.Time
+	Gate      Gate
+
 	// Owner is the Service that runs it, where there are several (see Leases).
 	// Only Insert stores it; it changes by leases alone and is not read back.
 	Owner string
@@ -94,7 +100,9 @@ type Commands interface {
 	// Insert stores a new record. If one of the same KeyID, Project and
 	// non-empty IdempotencyKey was created within IdempotencyTTL before
 	// c.CreatedAt, nothing is stored and that record is returned instead, with
-	// created false.
+	// created false. Commands that implement Queue obey c.Gate: if there is no
+	// place for c, or none in the queue, the answer is a *LimitError. They
+	// count in one transaction with the insert, over all Services.
 	Insert(ctx context.Context, c Command) (stored Command, created bool, err error)
 	// Get returns the record with this id, or ErrCommandNotFound.
 	Get(ctx context.Context, id string) (Command, error)

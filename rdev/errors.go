@@ -92,6 +92,7 @@ var codes = []struct {
 	{auth.ErrPredecessorWorks, CodeConflict},
 	{ErrIdempotencyConflict, CodeConflict},
 	{ErrStaleState, CodeConflict},
+	{ErrTooManyCommands, CodeTooManyCommands},
 	{ErrShuttingDown, CodeUnavailable},
 	{exec.ErrProgramNotFound, CodeCommandNotFound},
 	{exec.ErrNotExecutable, CodeNotExecutable},

@@ -14,15 +14,19 @@ import (
 type MemoryCommands struct {
 	mu      sync.RWMutex
 	records map[string]Command
-	audit   MemoryAudit // locked behind mu
+	audit   MemoryAudit     // locked behind mu
+	seats   map[string]Seat // of the unfinished ones
 }
 
 // NewMemoryCommands returns an empty store of records.
 func NewMemoryCommands() *MemoryCommands {
-	return &MemoryCommands{records: map[string]Command{}}
+	return &MemoryCommands{records: map[string]Command{}, seats: map[string]Seat{}}
 }
 
-var _ Commands = (*MemoryCommands)(nil)
+var (
+	_ Commands = (*MemoryCommands)(nil)
+	_ Queue    = (*MemoryCommands)(nil)
+)
 
 // Audit returns the log that Insert and Update append to.
 func (m *MemoryCommands) Audit() *MemoryAudit { return &m.audit }
@@ -35,6 +39,7 @@ func (m *MemoryCommands) Insert(ctx context.Context, c Command) (Command, bool, 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	entries := c.Audit
+	gate := c.Gate
 	c = asStored(c)
 	if earlier, found := m.repeated(c); found {
 		return asStored(earlier), false, nil
@@ -42,10 +47,17 @@ func (m *MemoryCommands) Insert(ctx context.Context, c Command) (Command, bool, 
 	if _, taken := m.records[c.ID]; taken {
 		return Command{}, false, fmt.Errorf("rdev: insert command %s: the id is taken", c.ID)
 	}
+	turn, err := gate.Check(c, slices.Collect(maps.Values(m.seats)))
+	if err != nil {
+		return Command{}, false, err
+	}
 	if err := m.audit.Append(ctx, entries...); err != nil {
 		return Command{}, false, err
 	}
 	m.records[c.ID] = c
+	if !c.State.Terminal() {
+		m.seats[c.ID] = Seat{ID: c.ID, Project: c.Project, KeyID: c.KeyID, Turn: turn, Gate: gate}
+	}
 	return asStored(c), true, nil
 }
 
@@ -129,17 +141,40 @@ func (m *MemoryCommands) Update(ctx context.Context, id string, change func(*Com
 		return Command{}, fmt.Errorf("rdev: update command %s: %w", id, err)
 	}
 	m.records[id] = asStored(after)
+	if after.State.Terminal() {
+		delete(m.seats, id)
+	}
 	return asStored(after), nil
+}
+
+// Admit implements Queue.
+func (m *MemoryCommands) Admit(ctx context.Context, ids []string) ([]Place, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	unfinished := slices.Collect(maps.Values(m.seats))
+	var projects []string
+	for _, id := range ids {
+		projects = append(projects, m.seats[id].Project)
+	}
+	for _, id := range Admit(unfinished, projects) {
+		seat := m.seats[id]
+		seat.Turn = 0
+		m.seats[id] = seat
+	}
+	return Places(unfinished, ids), nil
 }
 
 // asStored returns a copy of c as Commands keep it: nothing in it is shared,
 // times are in UTC to the microsecond, and what is no part of a record is gone.
 func asStored(c Command) Command {
-	c.Owner, c.Audit = "", nil
+	c.Owner, c.Audit, c.Gate = "", nil, Gate{}
 	c.Argv = slices.Clone(c.Argv)
 	c.Spec.Argv, c.Spec.Env, c.Spec.Stdin = slices.Clone(c.Spec.Argv), maps.Clone(c.Spec.Env), slices.Clone(c.Spec.Stdin)
 	c.Spec.After = 0
-	times := []*time.Time{&c.CreatedAt, &c.StartedAt, &c.EndedAt, &c.CancelRequestedAt}
+	times := []*time.Time{&c.CreatedAt, &c.StartedAt, &c.EndedAt, &c.CancelRequestedAt, &c.WaitUntil}
 	if c.Result != nil {
 		result := *c.Result
 		result.Survivors = slices.Clone(result.Survivors)

@@ -29,3 +29,7 @@ func TestMemoryAudit(t *testing.T) {
 		}
 	})
 }
+
+func TestMemoryQueue(t *testing.T) {
+	rdevtest.Queue(t, func(*testing.T) rdevtest.QueuedCommands { return rdev.NewMemoryCommands() })
+}

@@ -23,6 +23,11 @@ type Request struct {
 	// Timeout ends the command. Defaults to Config.DefaultTimeout; at most
 	// Config.MaxTimeout.
 	Timeout time.Duration
+	// MaxWait lets the command wait in the project's queue for that long if
+	// there is no place for it; at most Config.MaxWait. A command that has
+	// waited in vain ends as failed with TOO_MANY_COMMANDS. Defaults to not
+	// waiting: Run is ErrTooManyCommands then.
+	MaxWait time.Duration
 	// IdempotencyKey makes a repeated request with the same key return the
 	// first one's command, for IdempotencyTTL: 1 to 255 printable ASCII
 	// characters. Defaults to none.
@@ -36,7 +41,7 @@ type Request struct {
 func (r Request) digest() string {
 	h := sha256.New()
 	// Encoding values of these types cannot fail.
-	b, _ := json.Marshal([]any{r.Project, r.Request, r.Dir, r.Timeout})
+	b, _ := json.Marshal([]any{r.Project, r.Request, r.Dir, r.Timeout, r.MaxWait})
 	h.Write(b)
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -23,7 +23,7 @@ var errCanceled = errors.New("rdev: the command was cancelled")
 // A request that is refused never becomes a command: ErrProjectNotFound,
 // ErrForbidden, policy.ErrRefused (a *policy.Refusal), ErrInvalidArgument (an
 // *ArgumentError), exec.ErrInvalidCommand (an *exec.FieldError),
-// ErrIdempotencyConflict, ErrShuttingDown. What goes wrong later is the
+// ErrIdempotencyConflict, ErrTooManyCommands (a *LimitError), ErrShuttingDown. What goes wrong later is the
 // command's outcome and no error of Run.
 func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (cmd Command, created bool, err error) {
 	ctx, span := s.span(ctx, "rdev.run")
@@ -53,8 +53,12 @@ func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (
 		return Command{}, false, err
 	}
 	inserting, insert := s.span(ctx, "rdev.store.insert")
-	stored, created, err := s.cfg.Commands.Insert(inserting, cmd)
+	stored, created, err := s.insert(inserting, cmd, req.MaxWait)
 	insert.end(err)
+	if errors.Is(err, ErrTooManyCommands) {
+		s.workers.Done()
+		return Command{}, false, err
+	}
 	if err != nil {
 		s.workers.Done()
 		return Command{}, false, fmt.Errorf("rdev: record command: %w", err)
@@ -87,8 +91,11 @@ func (s *Service) locate(ctx context.Context, cmd *Command) error {
 
 // plan turns a request into the record of a queued command.
 func (s *Service) plan(caller auth.Principal, project Project, req Request) (Command, error) {
-	timeout, err := s.timeout(req.Timeout)
+	timeout, err := s.timeout(project, req.Timeout)
 	if err != nil {
+		return Command{}, err
+	}
+	if err := s.checkMaxWait(req.MaxWait); err != nil {
 		return Command{}, err
 	}
 	if err := checkIdempotencyKey(req.IdempotencyKey); err != nil {
@@ -116,6 +123,7 @@ func (s *Service) plan(caller auth.Principal, project Project, req Request) (Com
 		CreatedAt:      now,
 		IdempotencyKey: req.IdempotencyKey,
 		RequestID:      req.RequestID,
+		Gate:           s.gate(caller, project),
 	}
 	if s.leases != nil {
 		cmd.Owner = s.cfg.Replica
@@ -132,24 +140,12 @@ func (s *Service) plan(caller auth.Principal, project Project, req Request) (Com
 		Stdin:     plan.Stdin,
 		Timeout:   timeout,
 		Grace:     s.cfg.Grace,
-		MaxOutput: s.cfg.MaxOutput,
+		MaxOutput: s.output(project),
 	}
 	if err := cmd.Spec.Validate(); err != nil {
 		return Command{}, err
 	}
 	return cmd, nil
-}
-
-func (s *Service) timeout(asked time.Duration) (time.Duration, error) {
-	switch {
-	case asked < 0:
-		return 0, &ArgumentError{Field: "timeout", Problem: "is negative"}
-	case asked > s.cfg.MaxTimeout:
-		return 0, &ArgumentError{Field: "timeout", Problem: fmt.Sprintf("is above the longest that is allowed, %v", s.cfg.MaxTimeout)}
-	case asked == 0:
-		return s.cfg.DefaultTimeout, nil
-	}
-	return asked, nil
 }
 
 func checkIdempotencyKey(key string) error {

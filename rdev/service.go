@@ -46,6 +46,17 @@ type Config struct {
 	// MaxOutput is how many bytes of output of one command are kept. Defaults
 	// to exec.DefaultMaxOutput.
 	MaxOutput int64
+	// MaxProjectCommands is how many commands may run in one project at once,
+	// unless the project has its own Limits; MaxKeyCommands how many of one key
+	// in all projects, the admin key aside. Both are counted over all Services
+	// with the same records. Default to no limit.
+	MaxProjectCommands int
+	MaxKeyCommands     int
+	// MaxQueue is how many commands may wait for one project (Request.MaxWait),
+	// half of them of one key; MaxWait is the longest that one may. Default to
+	// 100 and ten minutes.
+	MaxQueue int
+	MaxWait  time.Duration
 	// Grace is the time between TERM and KILL. Defaults to exec.DefaultGrace.
 	Grace time.Duration
 	// LeaveRunning says that Close detaches from the running commands, for an
@@ -81,6 +92,12 @@ func (c Config) withDefaults() Config {
 	if c.MaxOutput == 0 {
 		c.MaxOutput = exec.DefaultMaxOutput
 	}
+	if c.MaxQueue == 0 {
+		c.MaxQueue = 100
+	}
+	if c.MaxWait == 0 {
+		c.MaxWait = 10 * time.Minute
+	}
 	if c.Grace == 0 {
 		c.Grace = exec.DefaultGrace
 	}
@@ -108,6 +125,8 @@ func (c Config) validate() error {
 		return errors.New("rdev: Config.Broker is required")
 	case c.Keys == nil:
 		return errors.New("rdev: Config.Keys is required")
+	case c.MaxProjectCommands < 0, c.MaxKeyCommands < 0, c.MaxQueue < 0, c.MaxWait < 0:
+		return errors.New("rdev: Config.MaxProjectCommands, MaxKeyCommands, MaxQueue or MaxWait is negative")
 	case c.DefaultTimeout > c.MaxTimeout:
 		return fmt.Errorf("rdev: Config.DefaultTimeout %v is above MaxTimeout %v", c.DefaultTimeout, c.MaxTimeout)
 	}
@@ -133,7 +152,9 @@ type Service struct {
 	running map[string]*worker // by command id
 	workers sync.WaitGroup
 
-	keeper     sync.WaitGroup // keepLeases
+	queue queue // of the commands that wait for a place
+
+	keeper     sync.WaitGroup // keepLeases, keepQueue
 	stopKeeper context.CancelFunc
 }
 
@@ -147,7 +168,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, running: make(map[string]*worker)}
+	s := &Service{cfg: cfg, running: make(map[string]*worker), queue: newQueue()}
 	if cfg.TracerProvider != nil {
 		s.tracer = cfg.TracerProvider.Tracer("github.com/orchard9/rdev/rdev")
 	}
@@ -155,6 +176,11 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s.patience, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	var keep context.Context
 	keep, s.stopKeeper = context.WithCancel(context.WithoutCancel(ctx))
+	if places, ok := cfg.Commands.(Queue); ok {
+		s.keeper.Go(func() { s.keepQueue(keep, places) })
+	} else if cfg.MaxProjectCommands != 0 || cfg.MaxKeyCommands != 0 {
+		return nil, errors.New("rdev: Config.MaxProjectCommands and MaxKeyCommands need Commands that implement Queue")
+	}
 	var shared bool
 	if s.leases, shared = cfg.Commands.(Leases); shared {
 		s.keeper.Go(func() { s.keepLeases(keep) })

@@ -67,6 +67,7 @@ func (s *Service) launch(cmd Command, fresh bool) {
 			delete(s.running, cmd.ID)
 			s.mu.Unlock()
 			w.cancel(nil)
+			s.queue.kick() // its place is free
 		}()
 		end := w.traced()
 		err := w.run()
@@ -141,11 +142,15 @@ func (w *worker) catchUp() (ended bool, err error) {
 	return true, w.record(head.Seq, nil)
 }
 
-// begin makes the record of a queued command running. If there is no target, or
-// the command was cancelled meanwhile, it ends the command.
+// begin makes the record of a queued command running, once there is a place for
+// it. If there is none in time, or no target, or the command was cancelled
+// meanwhile, it ends the command.
 func (w *worker) begin() error {
 	if w.cmd.State != StateQueued {
 		return nil
+	}
+	if err := w.awaitPlace(); err != nil {
+		return w.finish(exec.Result{}, err)
 	}
 	running := w.cmd
 	err := w.s.locate(w.ctx, &running)

@@ -7,11 +7,18 @@ import (
 )
 
 // Commands returns next with its calls counted, and with the commands that end
-// in it. It implements rdev.Leases if next does.
+// in it. It implements rdev.Leases and rdev.Queue if next does.
 func (m *Metrics) Commands(next rdev.Commands) rdev.Commands {
 	counted := &commands{next, m}
-	if shared, ok := next.(rdev.Leases); ok {
+	shared, isShared := next.(rdev.Leases)
+	places, hasPlaces := next.(rdev.Queue)
+	switch {
+	case isShared && hasPlaces:
+		return &sharedQueue{&sharedCommands{counted, &leases{shared, m}}, &queue{places, m}}
+	case isShared:
 		return &sharedCommands{counted, &leases{shared, m}}
+	case hasPlaces:
+		return &queuedCommands{counted, &queue{places, m}}
 	}
 	return counted
 }
@@ -24,6 +31,26 @@ type commands struct {
 type sharedCommands struct {
 	*commands
 	*leases
+}
+
+type queuedCommands struct {
+	*commands
+	*queue
+}
+
+type sharedQueue struct {
+	*sharedCommands
+	*queue
+}
+
+type queue struct {
+	next rdev.Queue
+	m    *Metrics
+}
+
+func (q *queue) Admit(ctx context.Context, ids []string) (places []rdev.Place, err error) {
+	defer q.m.call("commands", "admit", &err)()
+	return q.next.Admit(ctx, ids)
 }
 
 func (c *commands) Insert(ctx context.Context, cmd rdev.Command) (stored rdev.Command, created bool, err error) {

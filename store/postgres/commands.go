@@ -26,8 +26,10 @@ func (c *Commands) Insert(ctx context.Context, cmd rdev.Command) (rdev.Command, 
 	defer cancel()
 	cmd = normal(cmd)
 	if cmd.IdempotencyKey == "" {
-		_, err := c.insert(ctx, c.db, cmd)
-		return asStored(cmd), err == nil, failed(ctx, "insert command", err)
+		if _, err := c.insert(ctx, c.db, cmd); err != nil {
+			return rdev.Command{}, false, failed(ctx, "insert command", err)
+		}
+		return asStored(cmd), true, nil
 	}
 	stored, created := asStored(cmd), false
 	err := inTx(ctx, c.db, "insert command", func(tx *sqlx.Tx) error {
@@ -37,14 +39,22 @@ func (c *Commands) Insert(ctx context.Context, cmd rdev.Command) (rdev.Command, 
 			cmd.KeyID, cmd.Project, cmd.IdempotencyKey, cmd.CreatedAt.Add(-rdev.IdempotencyTTL)); err != nil {
 			return err
 		}
+		var full error
 		var err error
-		if created, err = c.insert(ctx, tx, cmd); err != nil || created {
+		created, err = c.insert(ctx, tx, cmd)
+		if isFull := errors.Is(err, rdev.ErrTooManyCommands); isFull {
+			full = err // unless it is a repeated request
+		} else if err != nil || created {
 			return err
 		}
 		// The insert has waited for whoever was first, so its record is there.
 		var doc []byte
-		if err := tx.GetContext(ctx, &doc, `SELECT doc FROM commands WHERE key_id = $1 AND project = $2 AND idempotency_key = $3`,
-			cmd.KeyID, cmd.Project, cmd.IdempotencyKey); err != nil {
+		err = tx.GetContext(ctx, &doc, `SELECT doc FROM commands WHERE key_id = $1 AND project = $2 AND idempotency_key = $3`,
+			cmd.KeyID, cmd.Project, cmd.IdempotencyKey)
+		if errors.Is(err, sql.ErrNoRows) && full != nil {
+			return full
+		}
+		if err != nil {
 			return err
 		}
 		stored, err = decode(doc)
@@ -58,7 +68,10 @@ func (c *Commands) Insert(ctx context.Context, cmd rdev.Command) (rdev.Command, 
 
 // insert reports whether the record is new; with an idempotency key it may not
 // be.
-func (c *Commands) insert(ctx context.Context, db sqlx.QueryerContext, cmd rdev.Command) (bool, error) {
+func (c *Commands) insert(ctx context.Context, db sqlx.ExtContext, cmd rdev.Command) (bool, error) {
+	if cmd.Gate != (rdev.Gate{}) {
+		return c.insertWithin(ctx, db, cmd)
+	}
 	doc, err := encode(cmd)
 	if err != nil {
 		return false, err
@@ -175,7 +188,7 @@ func (c *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 
 // normal brings the times to the precision of the store.
 func normal(cmd rdev.Command) rdev.Command {
-	for _, t := range []*time.Time{&cmd.CreatedAt, &cmd.StartedAt, &cmd.EndedAt, &cmd.CancelRequestedAt} {
+	for _, t := range []*time.Time{&cmd.CreatedAt, &cmd.StartedAt, &cmd.EndedAt, &cmd.CancelRequestedAt, &cmd.WaitUntil} {
 		if !t.IsZero() {
 			*t = micros(*t)
 		}

@@ -83,6 +83,17 @@ func TestCommandsContract(t *testing.T) {
 	}
 }
 
+func TestQueueContract(t *testing.T) {
+	for name, opts := range map[string]postgres.Options{"Direct": {}, "AsBehindAPooler": {Pooled: true}} {
+		t.Run(name, func(t *testing.T) {
+			rdevtest.Queue(t, func(t *testing.T) rdevtest.QueuedCommands {
+				opts.DSN = pgtest.New(t, postgres.Migrate)
+				return open(t, opts).Commands()
+			})
+		})
+	}
+}
+
 func TestLeasesContract(t *testing.T) {
 	rdevtest.Leases(t, func(t *testing.T, ttl time.Duration) rdevtest.LeasedCommands {
 		return open(t, postgres.Options{DSN: pgtest.New(t, postgres.Migrate), Lease: ttl}).Commands()

@@ -32,6 +32,7 @@ func schema(t *testing.T, dsn string) string {
 			FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'goose_db_version'
 		UNION ALL SELECT 'relation', format('%s %s %s', relname, relkind, reloptions)
 			FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'goose_db_version%'
+		UNION ALL SELECT 'function', pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
 		ORDER BY 1, 2`)
 	if err != nil {
 		t.Fatal(err)

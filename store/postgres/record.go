@@ -17,7 +17,7 @@ type record struct {
 
 func encode(cmd rdev.Command) ([]byte, error) {
 	r := record{Command: cmd, Stdin: cmd.Spec.Stdin}
-	r.Owner, r.Audit, r.Spec.Stdin, r.Spec.After = "", nil, nil, 0
+	r.Owner, r.Audit, r.Gate, r.Spec.Stdin, r.Spec.After = "", nil, rdev.Gate{}, nil, 0
 	doc, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("encode record %s: %w", cmd.ID, err)

@@ -213,5 +213,6 @@ var (
 	_ auth.KeyChanges = (*KeyStore)(nil)
 	_ rdev.Commands   = (*Commands)(nil)
 	_ rdev.Leases     = (*Commands)(nil)
+	_ rdev.Queue      = (*Commands)(nil)
 	_ stream.Broker   = (*Broker)(nil)
 )

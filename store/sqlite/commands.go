@@ -19,7 +19,10 @@ type Commands struct {
 	now func() time.Time // of the audit log
 }
 
-var _ rdev.Commands = (*Commands)(nil)
+var (
+	_ rdev.Commands = (*Commands)(nil)
+	_ rdev.Queue    = (*Commands)(nil)
+)
 
 const (
 	selectCommand = `SELECT body FROM commands WHERE id = ?`
@@ -28,8 +31,8 @@ const (
 		WHERE key_id = ? AND project = ? AND idempotency_key = ? AND idempotency_key <> '' AND created_at > ?
 		ORDER BY created_at DESC LIMIT 1`
 
-	insertCommand = `INSERT INTO commands (id, project, type, state, key_id, created_at, ended_at, idempotency_key, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertCommand = `INSERT INTO commands (id, project, type, state, key_id, created_at, ended_at, idempotency_key, turn, gate, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	updateCommand = `UPDATE commands SET state = ?, ended_at = ?, body = ? WHERE id = ?`
 )
@@ -56,6 +59,10 @@ func (s *Commands) Insert(ctx context.Context, c rdev.Command) (result rdev.Comm
 	if err != nil {
 		return rdev.Command{}, false, fmt.Errorf("store/sqlite: insert command %s: %w", c.ID, err)
 	}
+	gate, err := encodeGate(c.Gate)
+	if err != nil {
+		return rdev.Command{}, false, fmt.Errorf("store/sqlite: insert command %s: %w", c.ID, err)
+	}
 	err = s.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
 		if c.IdempotencyKey != "" {
 			since := c.CreatedAt.Add(-rdev.IdempotencyTTL).UnixMicro()
@@ -64,9 +71,13 @@ func (s *Commands) Insert(ctx context.Context, c rdev.Command) (result rdev.Comm
 				return err // nil if the request was made before
 			}
 		}
+		turn, err := takeTurn(ctx, tx, c)
+		if err != nil {
+			return err
+		}
 		created = true
-		_, err := tx.ExecContext(ctx, insertCommand, c.ID, c.Project, string(c.Type), string(c.State), c.KeyID,
-			c.CreatedAt.UnixMicro(), micros(c.EndedAt), c.IdempotencyKey, body)
+		_, err = tx.ExecContext(ctx, insertCommand, c.ID, c.Project, string(c.Type), string(c.State), c.KeyID,
+			c.CreatedAt.UnixMicro(), micros(c.EndedAt), c.IdempotencyKey, turn, gate, body)
 		if err != nil {
 			return err
 		}

@@ -55,6 +55,10 @@ func TestCommands(t *testing.T) {
 	rdevtest.Commands(t, func(t *testing.T) rdev.Commands { return open(t, file(t), nil).Commands() })
 }
 
+func TestQueue(t *testing.T) {
+	rdevtest.Queue(t, func(t *testing.T) rdevtest.QueuedCommands { return open(t, file(t), nil).Commands() })
+}
+
 func TestBroker(t *testing.T) { runBroker(t, nil) }
 
 // TestBrokerWithHardlyAnyMemory has readers read the file nearly always.

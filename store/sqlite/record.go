@@ -24,6 +24,7 @@ type record struct {
 	StartedAt         time.Time    `json:"started_at,omitzero"`
 	EndedAt           time.Time    `json:"ended_at,omitzero"`
 	CancelRequestedAt time.Time    `json:"cancel_requested_at,omitzero"`
+	WaitUntil         time.Time    `json:"wait_until,omitzero"`
 	Result            *exec.Result `json:"result,omitempty"`
 	Code              rdev.Code    `json:"code,omitempty"`
 	Message           string       `json:"message,omitempty"`
@@ -40,8 +41,8 @@ func encodeRecord(c rdev.Command) ([]byte, error) {
 	r := record{
 		ID: c.ID, Project: c.Project, Type: c.Type, Policy: c.Policy, Argv: c.Argv, State: c.State, KeyID: c.KeyID,
 		CreatedAt: stored(c.CreatedAt), StartedAt: stored(c.StartedAt), EndedAt: stored(c.EndedAt),
-		CancelRequestedAt: stored(c.CancelRequestedAt),
-		Code:              c.Code, Message: c.Message,
+		CancelRequestedAt: stored(c.CancelRequestedAt), WaitUntil: stored(c.WaitUntil),
+		Code: c.Code, Message: c.Message,
 		IdempotencyKey: c.IdempotencyKey, RequestDigest: c.RequestDigest,
 		RequestID: c.RequestID, Trace: c.Trace,
 		Spec: c.Spec, Stdin: c.Spec.Stdin,
@@ -66,7 +67,7 @@ func decodeRecord(body []byte) (rdev.Command, error) {
 	}
 	c := rdev.Command{
 		ID: r.ID, Project: r.Project, Type: r.Type, Policy: r.Policy, Argv: r.Argv, State: r.State, KeyID: r.KeyID,
-		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt, CancelRequestedAt: r.CancelRequestedAt,
+		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt, CancelRequestedAt: r.CancelRequestedAt, WaitUntil: r.WaitUntil,
 		Result: r.Result, Code: r.Code, Message: r.Message,
 		IdempotencyKey: r.IdempotencyKey, RequestDigest: r.RequestDigest,
 		RequestID: r.RequestID, Trace: r.Trace,

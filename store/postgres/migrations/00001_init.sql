@@ -39,6 +39,8 @@ CREATE TABLE commands (
     version         bigint NOT NULL DEFAULT 1,
     owner           text,
     lease_until     timestamptz,
+    turn            bigint,  -- of one that waits for a place
+    gate            int[],   -- which places there are for it: rdev.Gate without Queue
     doc             bytea NOT NULL
 ) WITH (fillfactor = 50);
 CREATE INDEX commands_of_project ON commands (project, id DESC);

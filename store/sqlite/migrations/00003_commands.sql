@@ -10,6 +10,8 @@ CREATE TABLE commands (
     created_at      INTEGER NOT NULL, -- microseconds since 1970
     ended_at        INTEGER,          -- NULL until it has ended
     idempotency_key TEXT    NOT NULL,
+    turn            INTEGER NOT NULL, -- of one that waits for a place, else 0
+    gate            TEXT    NOT NULL, -- JSON: which places there are for it
     body            BLOB    NOT NULL  -- JSON
 ) STRICT;
 CREATE INDEX commands_by_project ON commands (project, id);
