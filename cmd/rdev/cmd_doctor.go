@@ -93,9 +93,9 @@ func (a *app) tellFinding(f doctor.Finding) {
 		if f.State != doctor.OK {
 			state = paint(a.stdout, a.getenv, bold, state)
 		}
-		fmt.Fprintf(a.stdout, "%s  %-15s  %s\n", state, f.Check, cell(f.Detail))
+		fmt.Fprintf(a.stdout, "%s  %-16s  %s\n", state, f.Check, cell(f.Detail))
 		if f.Mend != "" {
-			fmt.Fprintf(a.stdout, "%21s  %s\n", "", cell("→ "+f.Mend))
+			fmt.Fprintf(a.stdout, "%22s  %s\n", "", cell("→ "+f.Mend))
 		}
 	}
 }
