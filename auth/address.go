@@ -63,3 +63,20 @@ func allowsAddress(list []netip.Prefix, addr netip.Addr) bool {
 	addr = plainAddr(addr)
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
+
+// coversAddresses reports whether the list own lets in everybody whom other
+// does.
+func coversAddresses(own, other []netip.Prefix) bool {
+	if len(own) == 0 {
+		return true
+	}
+	if len(other) == 0 {
+		return false
+	}
+	for _, p := range other {
+		if !slices.ContainsFunc(own, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) }) {
+			return false
+		}
+	}
+	return true
+}

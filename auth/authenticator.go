@@ -31,6 +31,12 @@ type AuthenticatorConfig struct {
 	AdminKey Secret
 	// AdminAddresses are where the admin key works from. Defaults to anywhere.
 	AdminAddresses []netip.Prefix
+	// Hasher hashes as the keys were. Defaults to SHA-256.
+	Hasher *Hasher
+	// OnError is told of what the operator has to see and the caller must not:
+	// a pepper that is missing, a hash that could not be renewed. It must not
+	// block. Defaults to none.
+	OnError func(error)
 	// FlushEvery is the time between two writings of when keys were last used.
 	// Defaults to 30 s; a key is written at most that often.
 	FlushEvery time.Duration
@@ -42,6 +48,9 @@ func (c AuthenticatorConfig) withDefaults() AuthenticatorConfig {
 	c.FlushEvery = cmp.Or(c.FlushEvery, 30*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.OnError == nil {
+		c.OnError = func(error) {}
 	}
 	return c
 }
@@ -72,8 +81,11 @@ type Authenticator struct {
 	keys      KeyStore
 	adminHash []byte // nil without an admin key
 	adminFrom []netip.Prefix
+	hasher    *Hasher
+	onError   func(error)
 	now       func() time.Time
 	uses      *uses
+	renewals  renewals
 }
 
 // NewAuthenticator returns an Authenticator. Close it when done.
@@ -82,7 +94,10 @@ func NewAuthenticator(config AuthenticatorConfig) (*Authenticator, error) {
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	a := &Authenticator{keys: config.Keys, adminFrom: slices.Clone(config.AdminAddresses), now: config.Now}
+	a := &Authenticator{
+		keys: config.Keys, adminFrom: slices.Clone(config.AdminAddresses),
+		hasher: config.Hasher, onError: config.OnError, now: config.Now,
+	}
 	if !config.AdminKey.IsZero() {
 		a.adminHash = HashSecret(config.AdminKey)
 	}
@@ -98,15 +113,6 @@ func NewAuthenticator(config AuthenticatorConfig) (*Authenticator, error) {
 // A text that is not a key is refused before the store is asked. A key that the
 // store does not know costs the same comparison as one that it knows.
 func (a *Authenticator) Authenticate(ctx context.Context, presented string, from netip.Addr) (Principal, error) {
-	p, err := a.authenticate(ctx, presented, from)
-	if err != nil {
-		return Principal{}, err
-	}
-	p.Addr = plainAddr(from)
-	return p, nil
-}
-
-func (a *Authenticator) authenticate(ctx context.Context, presented string, from netip.Addr) (Principal, error) {
 	if len(presented) > maxPresented {
 		return Principal{}, &refusal{ReasonMalformed}
 	}
@@ -114,33 +120,45 @@ func (a *Authenticator) authenticate(ctx context.Context, presented string, from
 		if !allowsAddress(a.adminFrom, from) {
 			return Principal{}, &refusal{ReasonAddress}
 		}
-		return Admin(), nil
+		admin := Admin()
+		admin.Addr = plainAddr(from)
+		return admin, nil
 	}
 	id, secret, err := ParseKey(presented)
 	if err != nil {
 		return Principal{}, &refusal{ReasonMalformed}
 	}
-	presentedHash := HashSecret(secret)
 	key, err := a.keys.Get(ctx, id)
 	if errors.Is(err, ErrKeyNotFound) {
+		presentedHash, _ := a.hasher.Hash(secret)
 		sameHash(presentedHash, make([]byte, len(presentedHash)))
 		return Principal{}, &refusal{ReasonUnknown}
 	}
 	if err != nil {
 		return Principal{}, err
 	}
-	now := a.now()
-	switch {
-	case !sameHash(presentedHash, key.Hash):
+	presentedHash, err := a.hasher.hash(secret, key.Algorithm)
+	if err != nil {
+		a.renewals.complain(key.Algorithm, func() {
+			a.onError(fmt.Errorf("key %s cannot be checked, nor others of its kind: %w; configure the peppers that keys were hashed with, the newest first", key.ID, err))
+		})
+		return Principal{}, &refusal{ReasonPepper}
+	}
+	if !sameHash(presentedHash, key.Hash) {
 		return Principal{}, &refusal{ReasonWrongSecret}
-	case !key.RevokedAt.IsZero():
-		return Principal{}, &refusal{ReasonRevoked}
-	case !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt):
-		return Principal{}, &refusal{ReasonExpired}
+	}
+	now := a.now()
+	caller, err := key.Principal(now, from)
+	if err != nil {
+		return Principal{}, err
 	}
 	a.uses.record(key, now)
-	return key.principal(), nil
+	a.renew(ctx, key, secret)
+	return caller, nil
 }
+
+// Keys is the store that the Authenticator asks.
+func (a *Authenticator) Keys() KeyStore { return a.keys }
 
 // Flush writes when keys were last used, for those that were not written within
 // FlushEvery. It runs by itself every FlushEvery; nobody needs to call it.

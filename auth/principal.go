@@ -22,6 +22,8 @@ type Principal struct {
 	// Policy is the widest level of exec/policy for its commands, empty for
 	// no bound.
 	Policy string
+	// AllowedAddresses are where the key works from; empty: anywhere.
+	AllowedAddresses []netip.Prefix
 	// ExpiresAt is when the key stops working, zero for never.
 	ExpiresAt time.Time
 	// Addr is where the request comes from, as far as that is known, else the
@@ -71,14 +73,39 @@ func (p Principal) Covers(scopes []Scope, projects []Pattern) bool {
 	return true
 }
 
-// principal returns what the key allows.
-func (k Key) principal() Principal {
-	return Principal{
-		KeyID:     k.ID,
-		Name:      k.Name,
-		Scopes:    slices.Clone(k.Scopes),
-		Projects:  slices.Clone(k.Projects),
-		Policy:    k.Policy,
-		ExpiresAt: k.ExpiresAt,
+// CoversKey reports whether the key allows nothing that the principal itself
+// may not do, and from nowhere where the principal's own key does not work.
+// When either ends does not count.
+func (p Principal) CoversKey(k Key) bool {
+	return p.Covers(k.Scopes, k.Projects) && p.CoversAddresses(k.AllowedAddresses)
+}
+
+// CoversAddresses reports whether a key with this list of addresses would work
+// from nowhere where the principal's own key does not.
+func (p Principal) CoversAddresses(list []netip.Prefix) bool {
+	return p.Admin || coversAddresses(p.AllowedAddresses, list)
+}
+
+// Principal returns who presents the key at now from the address (the zero Addr
+// if that is not known), or, as an ErrUnauthenticated, why it does not work: it
+// was revoked, has expired, or does not work from there.
+func (k Key) Principal(now time.Time, from netip.Addr) (Principal, error) {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return Principal{}, &refusal{ReasonRevoked}
+	case k.expiredAt(now):
+		return Principal{}, &refusal{ReasonExpired}
+	case !allowsAddress(k.AllowedAddresses, from):
+		return Principal{}, &refusal{ReasonAddress}
 	}
+	return Principal{
+		KeyID:            k.ID,
+		Name:             k.Name,
+		Scopes:           slices.Clone(k.Scopes),
+		Projects:         slices.Clone(k.Projects),
+		AllowedAddresses: slices.Clone(k.AllowedAddresses),
+		Policy:           k.Policy,
+		ExpiresAt:        k.ExpiresAt,
+		Addr:             plainAddr(from),
+	}, nil
 }

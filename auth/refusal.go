@@ -18,6 +18,7 @@ const (
 	ReasonRevoked     Reason = "revoked"
 	ReasonExpired     Reason = "expired"
 	ReasonAddress     Reason = "address" // the key does not work from there
+	ReasonPepper      Reason = "pepper"  // the key was hashed with one that is not configured
 )
 
 // ReasonOf returns why Authenticate refused, "" if err is no refusal.
