@@ -1,11 +1,8 @@
 package server
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/rdev"
@@ -24,7 +21,7 @@ func (s *Server) authenticate(x *exchange) error {
 		x.reason = auth.ReasonOf(err)
 		return err
 	}
-	x.caller, x.key = caller, key
+	x.caller = caller
 	if !caller.Can(x.route.scope) {
 		return lacksScope(x.route.scope)
 	}
@@ -51,34 +48,5 @@ func lacksScope(scope auth.Scope) error {
 		code:    rdev.CodeForbidden,
 		message: "the key lacks the scope " + string(scope),
 		details: scopeDetails{Scope: scope},
-	}
-}
-
-// watch closes the streams of keys that work no longer, or allow less than
-// before, within the time of a heartbeat. It asks once for each key, however
-// many readers there are. A store that does not answer closes nothing.
-func (s *Server) watch(none <-chan struct{}) {
-	tick := time.NewTicker(s.cfg.Heartbeat)
-	defer tick.Stop()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	for {
-		select {
-		case <-none:
-			return
-		case <-tick.C:
-		}
-		for shown, open := range s.readers.byCredential() {
-			caller, err := s.authn.Authenticate(ctx, shown.key, shown.addr)
-			refused := errors.Is(err, auth.ErrUnauthenticated)
-			if err != nil && !refused {
-				continue
-			}
-			for sub, project := range open {
-				if refused || !caller.Can(auth.ScopeStreamsRead) || !caller.Sees(project) {
-					sub.Close()
-				}
-			}
-		}
 	}
 }

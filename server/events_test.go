@@ -318,28 +318,10 @@ func testStream(t *testing.T, newStand func(testing.TB, func(*setup)) *stand) {
 		is.NoErr(err)
 		_, events := openStream(t, st, "short", "Authorization", "Bearer "+secret.Reveal())
 		next(t, events, "connected")
+		is.Equal(denial(t, events), "UNAUTHENTICATED")
 		_, err = events.Next()
 		is.Equal(err, io.EOF)
 		is.Equal(st.do("GET", "/projects/web/events?stream_id=short", "", "Authorization", "Bearer "+secret.Reveal()).status, http.StatusUnauthorized)
-	})
-
-	t.Run("ARevokedKeyEndsItsStreamsByTheNextHeartbeat", func(t *testing.T) {
-		is := is.New(t)
-		st := newStand(t, func(up *setup) { up.config.Heartbeat = 20 * time.Millisecond })
-		st.command("cut", rdev.StateRunning)
-		key, secret, err := st.svc.CreateKey(t.Context(), auth.Admin(), rdev.KeySpec{
-			Name: "cut", Scopes: []auth.Scope{auth.ScopeStreamsRead}, Projects: []auth.Pattern{"web"},
-		})
-		is.NoErr(err)
-		_, events := openStream(t, st, "cut", "Authorization", "Bearer "+secret.Reveal())
-		next(t, events, "connected")
-		next(t, events, "heartbeat")
-		_, err = st.svc.RevokeKey(t.Context(), auth.Admin(), key.ID)
-		is.NoErr(err)
-		for err == nil {
-			_, err = events.Next()
-		}
-		is.Equal(err, io.EOF)
 	})
 
 	t.Run("DrainEndsStreamsAndSpreadsTheirReturn", func(t *testing.T) {

@@ -23,7 +23,6 @@ type exchange struct {
 	route  *route // nil before it is matched
 	params httprouter.Params
 	caller auth.Principal
-	key    string // as presented; a stream presents it again
 
 	status   int // 0 before the header is written
 	written  int64

@@ -78,3 +78,23 @@ func ParseEventID(id, streamID string) (seq uint64, final bool, err error) {
 
 // ClientAddr is where a request comes from.
 func ClientAddr(s *Server, r *http.Request) netip.Addr { return s.clientAddr(r) }
+
+// TellKeysUnknown tells the server what its Watch tells when the store has not
+// answered for too long.
+func (s *Server) TellKeysUnknown() {
+	for _, rd := range s.readers.all() {
+		s.keyChanged(rd.keyID, auth.Key{}, auth.ErrKeysUnknown)
+	}
+}
+
+func (r *readers) all() []*reader {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []*reader
+	for _, rd := range r.open {
+		if rd.keyID != auth.AdminID {
+			all = append(all, rd)
+		}
+	}
+	return all
+}

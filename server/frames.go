@@ -70,6 +70,11 @@ func appendOwn(dst []byte, streamID, name string, seq uint64, data any) ([]byte,
 	return sse.Cursor{Stream: streamID, Seq: seq}.AppendEvent(dst, name, encode(data))
 }
 
+// appendNoID appends an event that is no place in the stream.
+func appendNoID(dst []byte, name string, data any) ([]byte, error) {
+	return sse.AppendEvent(dst, "", name, encode(data))
+}
+
 // appendRetry tells the reader to wait between least and most before it comes
 // back, at random so that many readers do not come at once.
 func appendRetry(dst []byte, least, most time.Duration) []byte {

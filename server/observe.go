@@ -66,8 +66,8 @@ func (s *Server) OpenStreams() map[string]int {
 	s.readers.mu.Lock()
 	defer s.readers.mu.Unlock()
 	open := make(map[string]int)
-	for _, what := range s.readers.open {
-		open[what.project]++
+	for _, rd := range s.readers.open {
+		open[rd.project]++
 	}
 	return open
 }

@@ -6,10 +6,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/stream"
 	"github.com/orchard9/rdev/stream/sse"
 )
@@ -41,17 +44,32 @@ type reader struct {
 	sub      *stream.Subscription
 	out      sender
 	streamID string
+	project  string
+	keyID    string     // of the key that let it in
+	addr     netip.Addr // where it was presented from
 	ends     time.Time
+	expires  bool        // it ends because the key does
 	gone     atomic.Bool // the caller has hung up
+
+	mu     sync.Mutex
+	denied error // why the key allows the stream no longer
 }
 
 // stream answers with a stream. It takes sub over.
 func (s *Server) stream(x *exchange, sub *stream.Subscription, at cursor, head stream.Head, verdict resume) error {
-	if err := s.readers.enter(sub, reading{credential{x.key, x.addr}, x.project()}, s.watch); err != nil {
+	rd := &reader{
+		s: s, ctx: x.r.Context(), sub: sub, streamID: at.Stream,
+		project: x.project(), keyID: x.caller.KeyID, addr: x.addr,
+	}
+	rd.ends, rd.expires = s.streamEnd(x.caller.ExpiresAt)
+	if err := s.readers.enter(rd); err != nil {
 		sub.Close()
 		return err
 	}
-	rd := &reader{s: s, ctx: x.r.Context(), sub: sub, streamID: at.Stream, ends: s.streamEnd(x.caller.ExpiresAt)}
+	if err := rd.hold(); err != nil {
+		rd.close()
+		return err
+	}
 	first, err := appendOwn(appendRetry(newFrames(), retryLeast, retryMost), at.Stream, eventConnected, at.Seq, connectedData{
 		Project: x.project(), StreamID: at.Stream, Resume: verdict, HeadSeq: head.Seq,
 	})
@@ -69,7 +87,7 @@ func (s *Server) stream(x *exchange, sub *stream.Subscription, at cursor, head s
 	if err != nil {
 		return err
 	}
-	rd.out = out
+	rd.attach(out)
 	x.WriteHeader(http.StatusOK)
 	if x.cause = out.send(first); x.cause == nil {
 		x.cause = rd.serve()
@@ -78,14 +96,14 @@ func (s *Server) stream(x *exchange, sub *stream.Subscription, at cursor, head s
 }
 
 // streamEnd returns when a response that begins now is to end: never after its
-// key.
-func (s *Server) streamEnd(expires time.Time) time.Time {
+// key, and whether that is why.
+func (s *Server) streamEnd(expires time.Time) (ends time.Time, expired bool) {
 	age := time.Duration((0.8 + 0.4*rand.Float64()) * float64(s.cfg.MaxStreamAge))
-	ends := time.Now().Add(age)
+	ends = time.Now().Add(age)
 	if !expires.IsZero() && expires.Before(ends) {
-		return expires
+		return expires, true
 	}
-	return ends
+	return ends, false
 }
 
 func streamHeaders(h http.Header) {
@@ -94,8 +112,24 @@ func streamHeaders(h http.Header) {
 	h.Set("X-Accel-Buffering", "no")
 }
 
+// hold has the reader's key watched until close. The admin key is in no store:
+// it works for as long as the server does.
+func (rd *reader) hold() error {
+	if rd.keyID == auth.AdminID {
+		return nil
+	}
+	key, known := rd.s.watch.Hold(rd.keyID)
+	if !known {
+		return nil // keyChanged is about to be told
+	}
+	return rd.check(key, nil)
+}
+
 func (rd *reader) close() {
 	rd.sub.Close()
+	if rd.keyID != auth.AdminID {
+		rd.s.watch.Release(rd.keyID)
+	}
 	rd.s.readers.leave(rd.sub)
 }
 
@@ -121,14 +155,17 @@ func (rd *reader) serve() error {
 		case rd.gone.Load(), rd.ctx.Err() != nil:
 			return nil
 		case due && errors.Is(err, context.DeadlineExceeded):
+			if last && rd.expires {
+				return rd.sayDenied(auth.ErrUnauthenticated)
+			}
 			if last {
 				return nil
 			}
 			if err := rd.beat(); err != nil {
 				return err
 			}
-		case errors.Is(err, stream.ErrClosed): // by Drain, or watch, or the end of the broker
-			return rd.out.send(appendRetry(newFrames(), drainLeast, drainMost))
+		case errors.Is(err, stream.ErrClosed):
+			return rd.closed()
 		case errors.Is(err, io.EOF): // closed without a terminal event
 			return nil
 		default:

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"maps"
-	"net/netip"
 	"slices"
 	"sync"
 
@@ -15,7 +14,7 @@ import (
 // their keys. The zero value is ready.
 type readers struct {
 	mu       sync.Mutex
-	open     map[*stream.Subscription]reading
+	open     map[*stream.Subscription]*reader
 	draining bool
 	none     chan struct{} // closed when the last one leaves; nil while there is none
 }
@@ -23,20 +22,18 @@ type readers struct {
 // errDraining turns new readers away.
 var errDraining = &apiError{code: rdev.CodeUnavailable, message: "the server is about to stop"}
 
-// enter adds a reader. The first one starts watch, which is to return when none
-// is left.
-func (r *readers) enter(sub *stream.Subscription, what reading, watch func(none <-chan struct{})) error {
+// enter adds a reader.
+func (r *readers) enter(rd *reader) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
 		return errDraining
 	}
 	if len(r.open) == 0 {
-		r.open = make(map[*stream.Subscription]reading)
+		r.open = make(map[*stream.Subscription]*reader)
 		r.none = make(chan struct{})
-		go watch(r.none)
 	}
-	r.open[sub] = what
+	r.open[rd.sub] = rd
 	return nil
 }
 
@@ -50,28 +47,15 @@ func (r *readers) leave(sub *stream.Subscription) {
 	}
 }
 
-// A reading is what a reader reads, and by what right.
-type reading struct {
-	credential
-	project string
-}
-
-// A credential is a key as it was presented, and from where.
-type credential struct {
-	key  string
-	addr netip.Addr
-}
-
-// byCredential returns the projects that are read with each credential.
-func (r *readers) byCredential() map[credential]map[*stream.Subscription]string {
+// withKey returns the readers that were let in with a key.
+func (r *readers) withKey(id string) []*reader {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found := make(map[credential]map[*stream.Subscription]string)
-	for sub, what := range r.open {
-		if found[what.credential] == nil {
-			found[what.credential] = make(map[*stream.Subscription]string)
+	var found []*reader
+	for _, rd := range r.open {
+		if rd.keyID == id {
+			found = append(found, rd)
 		}
-		found[what.credential][sub] = what.project
 	}
 	return found
 }

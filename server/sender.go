@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +18,13 @@ type sender interface {
 	send(frames []byte) error
 	// end is called when nothing follows.
 	end()
+	// hurry leaves the reader hardly any time from now on, also for what is
+	// being sent. It is the one method that another goroutine may call.
+	hurry()
 }
+
+// hurryTimeout is what a reader gets that is told why it may not read on.
+const hurryTimeout = 300 * time.Millisecond
 
 // A responseSender writes through a ResponseWriter, of HTTP/2 and behind any
 // middleware too.
@@ -24,12 +32,16 @@ type responseSender struct {
 	x       *exchange
 	control *http.ResponseController
 	timeout time.Duration
+
+	mu      sync.Mutex
+	hurried bool
+	ended   bool // the ResponseWriter may be gone any moment
 }
 
 // newResponseSender checks that the ResponseWriter can do what a stream needs.
 // One that some middleware has wrapped without an Unwrap method cannot.
 func newResponseSender(x *exchange, timeout time.Duration) (*responseSender, error) {
-	w := &responseSender{x, http.NewResponseController(x.ResponseWriter), timeout}
+	w := &responseSender{x: x, control: http.NewResponseController(x.ResponseWriter), timeout: timeout}
 	if err := w.control.SetWriteDeadline(time.Time{}); err != nil {
 		return nil, fmt.Errorf("server: the ResponseWriter has no deadlines: %w", err)
 	}
@@ -49,7 +61,7 @@ func newResponseSender(x *exchange, timeout time.Duration) (*responseSender, err
 // send implements sender. The deadline is taken back: left alone, it would end
 // an idle stream on HTTP/2.
 func (w *responseSender) send(frames []byte) error {
-	if err := w.control.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+	if err := w.limit(w.timeout); err != nil {
 		return err
 	}
 	if _, err := w.x.Write(frames[headroom:]); err != nil {
@@ -58,12 +70,40 @@ func (w *responseSender) send(frames []byte) error {
 	if err := w.control.Flush(); err != nil {
 		return err
 	}
-	return w.control.SetWriteDeadline(time.Time{})
+	return w.limit(0)
+}
+
+// limit sets the deadline, or takes it back with zero.
+func (w *responseSender) limit(timeout time.Duration) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.hurried:
+		timeout = hurryTimeout
+	case timeout == 0:
+		return w.control.SetWriteDeadline(time.Time{})
+	}
+	return w.control.SetWriteDeadline(time.Now().Add(timeout))
+}
+
+// hurry implements sender.
+func (w *responseSender) hurry() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.ended && !w.hurried {
+		w.hurried = true
+		_ = w.control.SetWriteDeadline(time.Now().Add(hurryTimeout)) // it could be set before
+	}
 }
 
 // end implements sender: it bounds what net/http writes by itself when the
 // handler has returned.
-func (w *responseSender) end() { _ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) }
+func (w *responseSender) end() {
+	_ = w.limit(w.timeout)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+}
 
 // A connSender writes a chunked response of HTTP/1.1 to a connection that was
 // taken over: one chunk for all frames, in one system call.
@@ -72,6 +112,7 @@ type connSender struct {
 	timeout time.Duration
 	written int64
 	failed  bool
+	hurried atomic.Bool
 }
 
 // send implements sender.
@@ -88,10 +129,22 @@ func (w *connSender) write(b []byte) error {
 	if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
 		return err
 	}
+	if w.hurried.Load() { // looked at after, so that hurry's deadline is never lost
+		if err := w.conn.SetWriteDeadline(time.Now().Add(hurryTimeout)); err != nil {
+			return err
+		}
+	}
 	n, err := w.conn.Write(b)
 	w.written += int64(n)
 	w.failed = err != nil
 	return err
+}
+
+// hurry implements sender.
+func (w *connSender) hurry() {
+	if !w.hurried.Swap(true) {
+		_ = w.conn.SetWriteDeadline(time.Now().Add(hurryTimeout)) // it fails if the connection has gone
+	}
 }
 
 // end implements sender.

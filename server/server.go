@@ -24,6 +24,7 @@ type Server struct {
 	router      *httprouter.Router
 	crossOrigin *http.CrossOriginProtection
 	readers     readers
+	watch       *auth.Watch // of the readers' keys
 	buffers     buffers
 	health      health
 	leaving     atomic.Bool  // set by Leave
@@ -49,6 +50,10 @@ func New(svc *rdev.Service, authn *auth.Authenticator, cfg Config) (*Server, err
 		}
 	}
 	s.router = newRouter(routes())
+	s.watch = auth.NewWatch(auth.WatchConfig{
+		Keys: authn.Keys(), Changed: s.keyChanged,
+		OnError: func(err error) { cfg.Log.Error().Err(err).Msg("in the background") },
+	})
 	if cfg.TracerProvider != nil {
 		s.tracer = cfg.TracerProvider.Tracer("github.com/orchard9/rdev/server")
 	}
@@ -64,7 +69,13 @@ func New(svc *rdev.Service, authn *auth.Authenticator, cfg Config) (*Server, err
 //
 // Readers should see the end of the commands that the program's end cancels:
 // close the Service first.
-func (s *Server) Drain(ctx context.Context) error { return s.readers.drain(ctx) }
+func (s *Server) Drain(ctx context.Context) error {
+	err := s.readers.drain(ctx)
+	if err == nil {
+		s.watch.Close()
+	}
+	return err
+}
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

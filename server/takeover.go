@@ -31,7 +31,8 @@ func (s *Server) takeOver(x *exchange, rd *reader, first []byte) bool {
 	}
 	header := streamHead(x.Header())
 	out := &connSender{conn: conn, timeout: s.cfg.WriteTimeout}
-	rd.out, rd.ctx = out, context.Background()
+	rd.ctx = context.Background()
+	rd.attach(out)
 	x.taken = true
 	// Nothing of the request is kept but what the log says of it.
 	entry := &exchange{

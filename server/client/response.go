@@ -18,6 +18,7 @@ const (
 	eventConnected = "connected"
 	eventOutput    = "output"
 	eventGap       = "gap"
+	eventDenied    = "denied"
 	eventComplete  = "complete"
 	eventError     = "error"
 )
@@ -92,6 +93,8 @@ func (f *follower) read(decoder *sse.Decoder) (End, error) {
 			err = f.output(event)
 		case eventGap:
 			err = f.gap(event)
+		case eventDenied:
+			return End{}, denied(event)
 		case eventComplete, eventError:
 			return f.end(event)
 		}
@@ -99,6 +102,27 @@ func (f *follower) read(decoder *sse.Decoder) (End, error) {
 			return End{}, err
 		}
 	}
+}
+
+// denied is the answer that the server would give if the reader came back.
+func denied(event sse.Event) error {
+	var data struct {
+		Code    Code   `json:"code"`
+		Message string `json:"message"`
+	}
+	if err := json.Unmarshal(event.Data, &data); err != nil {
+		return fmt.Errorf("%w: decode %s event: %w", errProtocol, event.Name, err)
+	}
+	e := &Error{Code: data.Code, Message: data.Message}
+	switch e.Code {
+	case Forbidden:
+		e.Status = http.StatusForbidden
+	case ProjectNotFound:
+		e.Status = http.StatusNotFound
+	default:
+		e.Status = http.StatusUnauthorized
+	}
+	return e
 }
 
 // connected takes the end of a Read from the first response.
