@@ -16,7 +16,7 @@ func TestScopes(t *testing.T) {
 		is.True(!seen[scope]) // a scope is listed once
 		seen[scope] = true
 	}
-	is.Equal(len(seen), 11)
+	is.Equal(len(seen), 12)
 	for _, scope := range []auth.Scope{"", "*", "commands:*", "COMMANDS:READ", "commands:read "} {
 		is.True(!scope.Valid())
 	}

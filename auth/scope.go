@@ -23,6 +23,7 @@ const (
 	ScopeStreamsRead        Scope = "streams:read" // see what commands print
 	ScopeKeysRead           Scope = "keys:read"
 	ScopeKeysWrite          Scope = "keys:write" // make, rotate and revoke keys, none broader than its own
+	ScopeAuditRead          Scope = "audit:read" // see the audit log, of the projects that it sees
 )
 
 // AllScopes returns every scope there is, in the order of the API's
@@ -35,6 +36,7 @@ func AllScopes() []Scope {
 		ScopeCommandsRead, ScopeCommandsCancel,
 		ScopeStreamsRead,
 		ScopeKeysRead, ScopeKeysWrite,
+		ScopeAuditRead,
 	}
 }
 

@@ -14,6 +14,10 @@ import (
 // terminal event tells when every process of it is seen dead. Needs
 // commands:cancel. It is idempotent; a command that has ended stays as it is.
 func (s *Service) Cancel(ctx context.Context, caller auth.Principal, project, id string) (Command, error) {
+	return s.end(ctx, caller, project, id, AuditCommandCancel)
+}
+
+func (s *Service) end(ctx context.Context, caller auth.Principal, project, id string, event AuditEvent) (Command, error) {
 	if _, err := s.allow(ctx, caller, project, auth.ScopeCommandsCancel); err != nil {
 		return Command{}, err
 	}
@@ -32,6 +36,7 @@ func (s *Service) Cancel(ctx context.Context, caller auth.Principal, project, id
 		if c.CancelRequestedAt.IsZero() {
 			c.CancelRequestedAt = s.now()
 		}
+		c.Audit = s.aboutCommand(ctx, caller, event, *c)
 		return nil
 	})
 	if errors.Is(err, ErrStaleState) {
@@ -55,7 +60,7 @@ const killTimeout = time.Minute
 // Kill is Cancel without a grace period, also for a command in the middle of
 // it, as far as the executor is an exec.Killer.
 func (s *Service) Kill(ctx context.Context, caller auth.Principal, project, id string) (Command, error) {
-	cmd, err := s.Cancel(ctx, caller, project, id)
+	cmd, err := s.end(ctx, caller, project, id, AuditCommandKill)
 	if err != nil || cmd.State.Terminal() {
 		return cmd, err
 	}

@@ -43,7 +43,8 @@ type KeyPage struct {
 // CreateKey makes a key. The secret is the whole key as its holder presents
 // it; it cannot be had again. Needs keys:write. ErrForbidden if the key would
 // be broader than the caller; ErrInvalidArgument.
-func (s *Service) CreateKey(ctx context.Context, caller auth.Principal, spec KeySpec) (auth.Key, auth.Secret, error) {
+func (s *Service) CreateKey(ctx context.Context, caller auth.Principal, spec KeySpec) (_ auth.Key, _ auth.Secret, err error) {
+	defer func() { err = s.noteRefusal(ctx, caller, string(auth.ScopeKeysWrite), "", err) }()
 	if !caller.Can(auth.ScopeKeysWrite) {
 		return auth.Key{}, auth.Secret{}, missing(auth.ScopeKeysWrite)
 	}
@@ -64,7 +65,7 @@ func (s *Service) CreateKey(ctx context.Context, caller auth.Principal, spec Key
 			spec.ExpiresAt = caller.ExpiresAt
 		}
 	}
-	return s.storeKey(ctx, auth.Key{
+	return s.storeKey(ctx, caller, auth.Key{
 		Name: spec.Name, Scopes: spec.Scopes, Projects: spec.Projects, Policy: string(spec.Policy),
 		CreatedBy: caller.KeyID, ExpiresAt: spec.ExpiresAt.UTC().Truncate(time.Microsecond),
 	}, nil)
@@ -76,7 +77,8 @@ func (s *Service) CreateKey(ctx context.Context, caller auth.Principal, spec Key
 // rotated already is auth.ErrKeyReplaced; one that is revoked or expired is
 // ErrStaleState; auth.ErrPredecessorWorks if a key that this one took the place
 // of works still, and this one would beside its successor.
-func (s *Service) RotateKey(ctx context.Context, caller auth.Principal, id string, grace time.Duration) (auth.Key, auth.Secret, error) {
+func (s *Service) RotateKey(ctx context.Context, caller auth.Principal, id string, grace time.Duration) (_ auth.Key, _ auth.Secret, err error) {
+	defer func() { err = s.noteRefusal(ctx, caller, string(auth.ScopeKeysWrite), "", err) }()
 	if grace > MaxKeyGrace {
 		return auth.Key{}, auth.Secret{}, &ArgumentError{Field: "grace", Problem: fmt.Sprintf("is above %v", MaxKeyGrace)}
 	}
@@ -98,15 +100,16 @@ func (s *Service) RotateKey(ctx context.Context, caller auth.Principal, id strin
 	if end := caller.ExpiresAt; !end.IsZero() && (next.ExpiresAt.IsZero() || next.ExpiresAt.After(end)) {
 		next.ExpiresAt = end
 	}
-	return s.storeKey(ctx, next, &auth.Replacement{ID: id, Until: now.Add(max(grace, 0))})
+	return s.storeKey(ctx, caller, next, &auth.Replacement{ID: id, Until: now.Add(max(grace, 0))})
 }
 
 // storeKey gives the key its id, its secret and its date, and stores it.
-func (s *Service) storeKey(ctx context.Context, key auth.Key, replaces *auth.Replacement) (auth.Key, auth.Secret, error) {
+func (s *Service) storeKey(ctx context.Context, caller auth.Principal, key auth.Key, replaces *auth.Replacement) (auth.Key, auth.Secret, error) {
 	id, secret := auth.NewKey()
 	key.ID, key.Hash, key.CreatedAt = id, auth.HashSecret(secret), s.now()
 	key = auth.NewKeyRecord(key, replaces)
-	if err := s.cfg.Keys.Create(ctx, key, replaces); err != nil {
+	err := s.auditKey(ctx, caller, madeKey(key, replaces), func() error { return s.cfg.Keys.Create(ctx, key, replaces) })
+	if err != nil {
 		return auth.Key{}, auth.Secret{}, fmt.Errorf("rdev: create key: %w", err)
 	}
 	return key, auth.FormatKey(id, secret), nil
@@ -156,15 +159,20 @@ func (s *Service) Keys(ctx context.Context, caller auth.Principal, cursor string
 }
 
 // RevokeKey ends a key at once. Needs keys:write. It is idempotent.
-func (s *Service) RevokeKey(ctx context.Context, caller auth.Principal, id string) (auth.Key, error) {
+func (s *Service) RevokeKey(ctx context.Context, caller auth.Principal, id string) (_ auth.Key, err error) {
+	defer func() { err = s.noteRefusal(ctx, caller, string(auth.ScopeKeysWrite), "", err) }()
 	if _, err := s.key(ctx, caller, auth.ScopeKeysWrite, id); err != nil {
 		return auth.Key{}, err
 	}
-	key, err := s.cfg.Keys.Update(ctx, id, func(k *auth.Key) error {
-		if k.RevokedAt.IsZero() {
-			k.RevokedAt = s.now()
-		}
-		return nil
+	var key auth.Key
+	err = s.auditKey(ctx, caller, AuditEntry{Event: AuditKeyRevoke, Key: &AuditKey{ID: id}}, func() (err error) {
+		key, err = s.cfg.Keys.Update(ctx, id, func(k *auth.Key) error {
+			if k.RevokedAt.IsZero() {
+				k.RevokedAt = s.now()
+			}
+			return nil
+		})
+		return err
 	})
 	if err != nil {
 		return auth.Key{}, fmt.Errorf("rdev: revoke key %s: %w", id, err)

@@ -146,10 +146,10 @@ func (s *Service) Project(ctx context.Context, caller auth.Principal, name strin
 // cannot be found out; only then is the scope looked at.
 func (s *Service) allow(ctx context.Context, caller auth.Principal, project string, scope auth.Scope) (Project, error) {
 	if !caller.Sees(project) {
-		return Project{}, ErrProjectNotFound
+		return Project{}, s.noteRefusal(ctx, caller, string(scope), project, errProjectHidden)
 	}
 	if !caller.Can(scope) {
-		return Project{}, missing(scope)
+		return Project{}, s.noteRefusal(ctx, caller, string(scope), project, missing(scope))
 	}
 	p, err := s.cfg.Projects.Get(ctx, project)
 	if err != nil {

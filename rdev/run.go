@@ -33,6 +33,7 @@ func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (
 		}
 		span.end(err)
 	}()
+	defer func() { err = s.noteRefusal(ctx, caller, string(scopeOf(req.Type())), req.Project, err) }()
 	project, err := s.allow(ctx, caller, req.Project, scopeOf(req.Type()))
 	if err != nil {
 		return Command{}, false, err
@@ -52,6 +53,7 @@ func (s *Service) Run(ctx context.Context, caller auth.Principal, req Request) (
 	if err := s.enter(); err != nil {
 		return Command{}, false, err
 	}
+	cmd.Audit = s.intent(ctx, caller, cmd)
 	inserting, insert := s.span(ctx, "rdev.store.insert")
 	stored, created, err := s.insert(inserting, cmd, req.MaxWait)
 	insert.end(err)
@@ -117,7 +119,7 @@ func (s *Service) plan(caller auth.Principal, project Project, req Request) (Com
 		Project:        req.Project,
 		Type:           plan.Type,
 		Policy:         allowed.Level,
-		Argv:           plan.Asked,
+		Argv:           maskAll(s.masksOf(plan.Env), plan.Asked),
 		State:          StateQueued,
 		KeyID:          caller.KeyID,
 		CreatedAt:      now,

@@ -64,6 +64,18 @@ type Config struct {
 	// records goes on with them. Defaults to false: Close cancels them.
 	LeaveRunning bool
 
+	// Audit is the log of who did what, of the same store as Commands: what
+	// cannot be noted there does not happen. Defaults to none.
+	Audit Audit
+	// AuditAge is how long its rows are kept. Defaults to a year; negative
+	// means for ever.
+	AuditAge time.Duration
+	// Secrets are values that are masked in output, records and the audit log,
+	// besides keys of well-known kinds and what requests pass in variables
+	// whose names say that they are secret. It is asked when a command begins,
+	// and must not block. Defaults to none.
+	Secrets func() []auth.Secret
+
 	// Replica names this Service among those over the same records, if they
 	// implement Leases. Unique for ever. Defaults to a random name.
 	Replica string
@@ -100,6 +112,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Grace == 0 {
 		c.Grace = exec.DefaultGrace
+	}
+	if c.AuditAge == 0 {
+		c.AuditAge = 365 * 24 * time.Hour
 	}
 	if c.Replica == "" {
 		c.Replica = "replica-" + strings.ToLower(rand.Text())
@@ -152,9 +167,12 @@ type Service struct {
 	running map[string]*worker // by command id
 	workers sync.WaitGroup
 
+	secrets  secrets
+	refusals refusals
+
 	queue queue // of the commands that wait for a place
 
-	keeper     sync.WaitGroup // keepLeases, keepQueue
+	keeper     sync.WaitGroup // keepLeases, keepQueue, keepAudit
 	stopKeeper context.CancelFunc
 }
 
@@ -176,6 +194,9 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s.patience, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	var keep context.Context
 	keep, s.stopKeeper = context.WithCancel(context.WithoutCancel(ctx))
+	if cfg.Audit != nil {
+		s.keeper.Go(func() { s.keepAudit(keep) })
+	}
 	if places, ok := cfg.Commands.(Queue); ok {
 		s.keeper.Go(func() { s.keepQueue(keep, places) })
 	} else if cfg.MaxProjectCommands != 0 || cfg.MaxKeyCommands != 0 {

@@ -40,12 +40,15 @@ type worker struct {
 	// when the worker is through.
 	ending atomic.Bool
 	done   chan struct{}
+
+	masking masking
 }
 
 // launch starts the worker of a command, unless it has one here already; the
 // caller has entered. A command is fresh if no worker can have had it before.
 func (s *Service) launch(cmd Command, fresh bool) {
 	w := &worker{s: s, cmd: cmd, fresh: fresh, begun: cmd, done: make(chan struct{})}
+	w.masking.set = s.masksOf(cmd.Spec.Env)
 	w.ctx, w.cancel = context.WithCancelCause(s.base)
 	if !cmd.CancelRequestedAt.IsZero() {
 		w.cancel(errCanceled)
@@ -113,7 +116,11 @@ func (w *worker) run() error {
 		return nil
 	}
 	result, err := w.execute()
-	if errors.Is(err, exec.ErrDetached) {
+	detached := errors.Is(err, exec.ErrDetached)
+	if held := w.endLines(!detached); held != nil {
+		return held
+	}
+	if detached {
 		return err
 	}
 	return w.finish(result, err)
@@ -176,7 +183,8 @@ func (w *worker) execute() (exec.Result, error) {
 	spec := w.cmd.Spec
 	deadline := time.Now().Add(startPatience)
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
-		spec.After = w.published
+		spec.After = w.published - min(w.published, maskRewind)
+		w.masking.begin()
 		ctx, execution := w.execution()
 		result, err := w.s.cfg.Executor.Execute(ctx, spec, func(lines []exec.Line) error {
 			execution.line(lines[0].Seq)
@@ -192,12 +200,6 @@ func (w *worker) execute() (exec.Result, error) {
 		case <-time.After(wait):
 		}
 	}
-}
-
-// publishLines is the executor's sink. It blocks for as long as the broker does
-// not take the lines: they wait where the command runs, which goes on.
-func (w *worker) publishLines(lines []exec.Line) error {
-	return w.publish(outputEvents(lines))
 }
 
 func (w *worker) publish(events []stream.Event) error {
@@ -234,7 +236,7 @@ func (w *worker) finish(result exec.Result, err error) error {
 		event = completeEvent(seq, stateOf(result), result)
 	} else {
 		state, code, message := w.failure(err)
-		event = failedEvent(seq, state, code, message)
+		event = failedEvent(seq, state, code, w.masking.set.String(message))
 	}
 	w.ending.Store(true)
 	if err := w.publish([]stream.Event{event}); err != nil && !errors.Is(err, stream.ErrClosed) {
@@ -266,6 +268,8 @@ func (w *worker) record(seq uint64, result *exec.Result) error {
 		if result != nil && code == "" {
 			c.Result, c.EndedAt = result, result.Ended.UTC().Truncate(time.Microsecond)
 		}
+		c.Spec.Argv = maskAll(w.masking.set, c.Spec.Argv)
+		c.Audit = w.s.outcome(*c)
 		return nil
 	})
 	if errors.Is(err, ErrStaleState) {
