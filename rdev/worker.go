@@ -187,7 +187,9 @@ func (w *worker) execute() (exec.Result, error) {
 		w.masking.begin()
 		ctx, execution := w.execution()
 		result, err := w.s.cfg.Executor.Execute(ctx, spec, func(lines []exec.Line) error {
-			execution.line(lines[0].Seq)
+			if lines[len(lines)-1].Seq > w.told { // not read again for the masking alone
+				execution.line(max(lines[0].Seq, w.told+1))
+			}
 			return w.publishLines(lines)
 		})
 		execution.end(result, err)
