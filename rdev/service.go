@@ -194,13 +194,13 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	s.patience, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	var keep context.Context
 	keep, s.stopKeeper = context.WithCancel(context.WithoutCancel(ctx))
-	if cfg.Audit != nil {
-		s.keeper.Go(func() { s.keepAudit(keep) })
-	}
 	if places, ok := cfg.Commands.(Queue); ok {
 		s.keeper.Go(func() { s.keepQueue(keep, places) })
 	} else if cfg.MaxProjectCommands != 0 || cfg.MaxKeyCommands != 0 {
 		return nil, errors.New("rdev: Config.MaxProjectCommands and MaxKeyCommands need Commands that implement Queue")
+	}
+	if cfg.Audit != nil {
+		s.keeper.Go(func() { s.keepAudit(keep) })
 	}
 	var shared bool
 	if s.leases, shared = cfg.Commands.(Leases); shared {
