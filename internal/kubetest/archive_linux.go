@@ -20,18 +20,21 @@ type entry struct {
 	from string // file with the content
 	data string // the content itself, if from is empty
 	dir  bool
+	id   int // of its user and of its group
 }
 
 // imageConfig is the part of the OCI image configuration that images here use.
 type imageConfig struct {
-	Entrypoint []string `json:"Entrypoint"`
-	Env        []string `json:"Env"`
-	User       string   `json:"User,omitempty"`
-	WorkingDir string   `json:"WorkingDir,omitempty"`
+	Entrypoint []string            `json:"Entrypoint"`
+	Cmd        []string            `json:"Cmd,omitempty"`
+	Env        []string            `json:"Env"`
+	User       string              `json:"User,omitempty"`
+	WorkingDir string              `json:"WorkingDir,omitempty"`
+	StopSignal string              `json:"StopSignal,omitempty"`
+	Volumes    map[string]struct{} `json:"Volumes,omitempty"`
 }
 
-// writeLayer writes entries, all owned by root, as a layer. Equal entries make
-// equal files.
+// writeLayer writes entries as a layer. Equal entries make equal files.
 func writeLayer(path string, entries []entry) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -48,7 +51,7 @@ func writeLayer(path string, entries []entry) (err error) {
 }
 
 func writeEntry(w *tar.Writer, e entry) error {
-	h := &tar.Header{Name: e.name, Mode: e.mode, ModTime: time.Unix(0, 0)}
+	h := &tar.Header{Name: e.name, Mode: e.mode, ModTime: time.Unix(0, 0), Uid: e.id, Gid: e.id}
 	switch {
 	case e.dir:
 		h.Typeflag, h.Name = tar.TypeDir, e.name+"/"

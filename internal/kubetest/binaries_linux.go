@@ -15,8 +15,11 @@ import (
 	"time"
 )
 
-// kubePrograms are built from the module in the folder binaries.
-var kubePrograms = []string{"kube-apiserver", "kubelet", "kubectl"}
+// kubePrograms are built from the modules in the folders that they stand under.
+var kubePrograms = map[string][]string{
+	"binaries":    {"kube-apiserver", "kubelet", "kubectl"},
+	"controllers": {"kube-controller-manager", "kube-scheduler"},
+}
 
 // sourceDir finds this package's folder: where the compiler saw it, or, in a
 // binary built with -trimpath, in the module around the working folder.
@@ -58,16 +61,16 @@ func kubeVersion(module string) (string, error) {
 	return "", fmt.Errorf("%s does not require k8s.io/kubernetes", file)
 }
 
-// kubeBinaries returns the folder with the programs of Kubernetes, after having
-// built them if they are not in the cache. The folder is named after the version
-// and the digest of go.sum, appears with everything in it or not at all, and is
-// built by one process at a time.
-func kubeBinaries(ctx context.Context, cfg Config) (string, error) {
+// kubeBinaries returns the folder with the programs of Kubernetes that one of the
+// modules makes, after having built them if they are not in the cache. The folder
+// is named after the version and the digest of go.sum, appears with everything in
+// it or not at all, and is built by one process at a time.
+func kubeBinaries(ctx context.Context, cfg Config, from string) (string, error) {
 	src, err := sourceDir()
 	if err != nil {
 		return "", err
 	}
-	module := filepath.Join(src, "binaries")
+	module := filepath.Join(src, from)
 	version, err := kubeVersion(module)
 	if err != nil {
 		return "", err
@@ -93,7 +96,7 @@ func kubeBinaries(ctx context.Context, cfg Config) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(partial)
-	for _, name := range kubePrograms {
+	for _, name := range kubePrograms[from] {
 		cfg.Logf("building %s %s (once; minutes)", name, version)
 		begin := time.Now()
 		if err := buildKube(ctx, module, version, name, filepath.Join(partial, name)); err != nil {

@@ -65,12 +65,20 @@ func (a *authority) client(file, name string, groups ...string) error {
 	return a.issue(file, t)
 }
 
-// server issues a certificate for this machine's loopback addresses.
+// server issues a certificate for this machine's loopback addresses, and for
+// further names and addresses.
 func (a *authority) server(file string, names ...string) error {
 	t := certificate(file)
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	t.DNSNames = append([]string{"localhost"}, names...)
+	t.DNSNames = []string{"localhost"}
 	t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+		} else {
+			t.DNSNames = append(t.DNSNames, name)
+		}
+	}
 	return a.issue(file, t)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"syscall"
 
@@ -15,15 +16,19 @@ import (
 // Part is one of the processes that make a cluster.
 type Part string
 
-// The parts, in the order in which they are started.
+// The parts, in the order in which they are started. The last two are those that
+// make pods of Deployments; they run once StartControllers was called.
 const (
-	Etcd       Part = "etcd"
-	APIServer  Part = "apiserver"
-	Containerd Part = "containerd"
-	Kubelet    Part = "kubelet"
+	Etcd              Part = "etcd"
+	APIServer         Part = "apiserver"
+	Containerd        Part = "containerd"
+	Kubelet           Part = "kubelet"
+	ControllerManager Part = "controller-manager"
+	Scheduler         Part = "scheduler"
 )
 
-// Parts returns all parts, in the order in which they are started.
+// Parts returns the parts that every cluster has, in the order in which they are
+// started.
 func Parts() []Part { return []Part{Etcd, APIServer, Containerd, Kubelet} }
 
 // ErrExternal is what everything answers that needs a cluster of our own when
@@ -38,6 +43,9 @@ type machine interface {
 	pid(p Part) (int, error)
 	processes() ([]int, error)
 	load(ctx context.Context, i Image) error
+	build(ctx context.Context, b Build) error
+	startControllers(ctx context.Context) error
+	expose(address, port string) (string, io.Closer, error)
 	dir() string
 	kubectl() string
 	keepLogs() (dir string, err error)

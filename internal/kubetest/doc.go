@@ -40,6 +40,21 @@
 // all its mounts in a mount namespace, and both end with the process that
 // started the cluster, even if that is killed with -9. In that one case a data
 // folder and empty cgroups remain, and the next cluster that starts removes
-// them. There are no network interfaces: pods use the network of the host, and
-// everything listens on 127.0.0.1.
+// them. There are no network interfaces but those of pods with a network of their
+// own, which end with them.
+//
+// # Networks
+//
+// Pods of RunPod use the network of the host, so that everything is on 127.0.0.1.
+// A pod that does not ask for that has a network of its own, from which it reaches
+// the API server, as the Service kubernetes, and what Cluster.Expose forwards: no
+// other pod, no name server, nothing outside. This machine reaches it by its
+// address. Other Services have an address that leads nowhere, and a NetworkPolicy
+// is stored and not enforced.
+//
+// # Deployments
+//
+// Pods of RunPod are put on the node by their name. Cluster.StartControllers
+// starts what makes pods of everything else: the controller manager and the
+// scheduler.
 package kubetest

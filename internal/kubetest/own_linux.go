@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,6 +27,9 @@ type own struct {
 	ca    *authority
 	runs  atomic.Int64 // of one-off programs, for their names
 	ready readiness
+	gate  io.Closer // how pods reach the API server; nil before it is open
+
+	controllers string // folder with the programs that make pods of Deployments
 }
 
 var _ machine = (*own)(nil)
@@ -34,8 +38,10 @@ func prepareOwn(ctx context.Context, cfg Config) error {
 	if err := installPackages(ctx, cfg); err != nil {
 		return fmt.Errorf("kubetest: %w", err)
 	}
-	if _, err := kubeBinaries(ctx, cfg); err != nil {
-		return fmt.Errorf("kubetest: %w", err)
+	for from := range kubePrograms {
+		if _, err := kubeBinaries(ctx, cfg, from); err != nil {
+			return fmt.Errorf("kubetest: %w", err)
+		}
 	}
 	if _, err := debianLayer(ctx, cfg); err != nil {
 		return fmt.Errorf("kubetest: %w", err)
@@ -58,7 +64,7 @@ func startOwn(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err := installPackages(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("kubetest: %w", err)
 	}
-	bin, err := kubeBinaries(ctx, cfg)
+	bin, err := kubeBinaries(ctx, cfg, "binaries")
 	if err != nil {
 		return nil, fmt.Errorf("kubetest: %w", err)
 	}
@@ -109,11 +115,14 @@ func (o *own) bringUp(ctx context.Context) (*Cluster, error) {
 			return nil, err
 		}
 	}
-	o.node, err = startNode(ctx, filepath.Join(o.slot.dir, "node"), o.slot.dir, o.log("node"), o.bin)
+	o.node, err = startNode(ctx, filepath.Join(o.slot.dir, "node"), o.slot.dir, o.log("node"), o.cfg.CacheDir)
 	if err != nil {
 		return nil, err
 	}
 	if err := o.slot.remember(o.node.cmd.Process.Pid); err != nil {
+		return nil, err
+	}
+	if _, o.gate, err = o.expose(fmt.Sprintf("127.0.0.1:%d", o.slot.port(apiserverPort)), "443"); err != nil {
 		return nil, err
 	}
 	c, err := connect(filepath.Join(o.slot.dir, "admin.kubeconfig"), o)
@@ -158,7 +167,7 @@ func (o *own) issueCertificates() error {
 	}
 	server := o.url("https", apiserverPort)
 	return errors.Join(
-		o.ca.server("apiserver", "kubernetes", "kubernetes.default", "kubernetes.default.svc"),
+		o.ca.server("apiserver", "kubernetes", "kubernetes.default", "kubernetes.default.svc", o.slot.gateway()),
 		o.ca.server("kubelet-server"),
 		o.ca.client("admin", "admin", "system:masters"),
 		o.ca.client("kubelet", "system:node:"+nodeName, "system:nodes"),
@@ -225,16 +234,21 @@ func (o *own) load(ctx context.Context, i Image) error {
 	if err != nil {
 		return fmt.Errorf("kubetest: image %s: %w", i, err)
 	}
+	return o.importImage(ctx, string(i), path, id)
+}
+
+// importImage brings an archive in, and deletes it.
+func (o *own) importImage(ctx context.Context, name, path, id string) error {
 	defer os.Remove(path)
 	if _, err := o.ctr(ctx, "images", "import", "--snapshotter", o.snapshotter(), path); err != nil {
-		return fmt.Errorf("kubetest: import image %s: %w", i, err)
+		return fmt.Errorf("kubetest: import image %s: %w", name, err)
 	}
 	// A kubelet that asks before containerd's CRI side has seen the image is told
 	// that it is not there, and asks again much later.
 	return poll(ctx, func() error {
 		list, err := o.ctr(ctx, "images", "list", "--quiet")
 		if err == nil && !strings.Contains(list, id) {
-			err = fmt.Errorf("kubetest: image %s (%s) is not listed", i, id)
+			err = fmt.Errorf("kubetest: image %s (%s) is not listed", name, id)
 		}
 		return err
 	})
@@ -278,6 +292,9 @@ func (o *own) keepLogs() (string, error) {
 }
 
 func (o *own) stop() error {
+	if o.gate != nil {
+		_ = o.gate.Close()
+	}
 	if o.node != nil {
 		thawCgroups(o.slot.name)
 		if err := o.node.stop(); err != nil {

@@ -22,7 +22,7 @@ var tools = []tool{
 	{"etcd-server", []string{"etcd"}},
 	{"containerd", []string{"containerd"}},
 	{"runc", []string{"runc"}},
-	{"containernetworking-plugins", []string{cniDir + "/loopback"}},
+	{"containernetworking-plugins", []string{cniDir + "/ptp"}},
 	{"busybox-static", []string{"busybox"}},
 	{"debootstrap", []string{"debootstrap"}},
 	{"debian-archive-keyring", []string{"/usr/share/keyrings/debian-archive-keyring.gpg"}},

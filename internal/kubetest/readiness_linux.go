@@ -48,6 +48,12 @@ func (r readiness) wait(ctx context.Context, p Part) error {
 			return r.containerd(ctx)
 		case Kubelet:
 			return r.kubelet(ctx)
+		case ControllerManager:
+			_, err := r.get(ctx, r.o.url("https", controllerManagerPort)+"/healthz", "ok")
+			return err
+		case Scheduler:
+			_, err := r.get(ctx, r.o.url("https", schedulerPort)+"/readyz", "ok")
+			return err
 		}
 		return fmt.Errorf("no part %q", p)
 	})

@@ -22,6 +22,8 @@ const (
 	apiserverPort
 	kubeletPort
 	kubeletHealthPort
+	controllerManagerPort
+	schedulerPort
 )
 
 func (o *own) url(scheme string, port int) string {
@@ -54,13 +56,19 @@ func (o *own) argv(p Part) ([]string, error) {
 			// So that exec goes to the loopback address, where the kubelet listens.
 			"--kubelet-preferred-address-types=Hostname",
 			"--authorization-mode=Node,RBAC", "--allow-privileged",
-			"--service-cluster-ip-range=10.0.0.0/24",
+			"--service-cluster-ip-range=" + o.slot.services(),
 			"--service-account-issuer=https://kubernetes.default.svc",
 			"--service-account-key-file=" + pki("serviceaccount.pub"),
 			"--service-account-signing-key-file=" + pki("serviceaccount.key")}, nil
 	case Containerd:
 		path, err := lookTool("containerd")
 		return []string{path, "--config", filepath.Join(o.slot.dir, "containerd.toml")}, err
+	case ControllerManager:
+		return append(o.controllerArgv("kube-controller-manager", controllerManagerPort),
+			// What a pod needs to reach and to believe the API server.
+			"--root-ca-file="+pki("ca.crt"), "--service-account-private-key-file="+pki("serviceaccount.key")), nil
+	case Scheduler:
+		return o.controllerArgv("kube-scheduler", schedulerPort), nil
 	case Kubelet:
 		return []string{filepath.Join(o.bin, "kubelet"),
 			"--kubeconfig=" + filepath.Join(o.slot.dir, "kubelet.kubeconfig"),
@@ -81,8 +89,7 @@ func (o *own) writeSettings() error {
 		return err
 	}
 	for path, text := range map[string]string{
-		// Any network makes the node Ready; pods use that of the host.
-		filepath.Join(cni, "10-loopback.conflist"): `{"cniVersion": "0.4.0", "name": "loopback", "plugins": [{"type": "loopback"}]}` + "\n",
+		filepath.Join(cni, "10-kubetest.conflist"): o.slot.network(),
 		filepath.Join(o.slot.dir, "containerd.toml"): fmt.Sprintf(containerdSettings,
 			containerdSocket, o.slot.dir, pause.imported(), cniDir, cni, o.snapshotter(), runc),
 		filepath.Join(o.slot.dir, "kubelet.yaml"): fmt.Sprintf(kubeletSettings,

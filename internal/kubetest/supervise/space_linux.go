@@ -20,8 +20,8 @@ type Space struct {
 	Keep []string
 }
 
-// sysctls are the kernel settings that a kubelet insists on, and the values it
-// wants. They belong to the whole machine, so the kubelet is shown files that
+// sysctls are the kernel settings that a kubelet or a network insists on, and the values it
+// wants. They belong to the whole machine, so it is shown files that
 // already say what it wants and that take what it writes.
 var sysctls = []struct{ name, value string }{
 	{"vm/overcommit_memory", "1"},
@@ -30,6 +30,8 @@ var sysctls = []struct{ name, value string }{
 	{"kernel/panic_on_oops", "1"},
 	{"kernel/keys/root_maxkeys", "1000000"},
 	{"kernel/keys/root_maxbytes", "25000000"},
+	// The plugin that makes the networks of pods wants to forward between them.
+	{"net/ipv4/ip_forward", "1"},
 }
 
 // Enter makes the mounts of the calling process private and then rearranges
