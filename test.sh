@@ -87,6 +87,10 @@ fi
 if grep -q store/postgres <<<"$dependencies"; then
 	[ -x /usr/sbin/pgbouncer ] || need pgbouncer pgbouncer
 fi
+if grep -q internal/tstest <<<"$dependencies"; then
+	need node nodejs
+	need npm npm
+fi
 if [ ${#missing[@]} -gt 0 ]; then install "${missing[@]}"; fi
 
 # The tests with a cluster run by themselves, one package after the other: a

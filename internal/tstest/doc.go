@@ -1,0 +1,3 @@
+// Package tstest makes a TypeScript client of openapi.yaml, compiles it, and runs
+// it against a server. It contains tests alone.
+package tstest
