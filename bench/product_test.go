@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/local"
 	"github.com/orchard9/rdev/rdev"
 	"github.com/orchard9/rdev/server"
@@ -39,20 +40,31 @@ type product struct {
 	http   *http.Client
 }
 
+// start serves a folder of this machine.
 func start(b *testing.B) *product {
 	b.Helper()
-	ctx := context.Background()
 	folder := b.TempDir()
-	store, err := sqlite.Open(ctx, filepath.Join(b.TempDir(), "rdev.db"), nil)
-	fatal(b, err)
 	executor, err := local.New(local.Config{
 		Dir: b.TempDir(), Targets: local.Folders(map[string]string{"bench": folder}), Env: os.Environ(),
 	})
 	fatal(b, err)
+	b.Cleanup(func() { fatal(b, executor.Close(context.Background())) })
+	p := serve(b, executor)
+	p.folder = folder
+	return p
+}
+
+// serve has the executor's commands run in the project bench.
+func serve(b *testing.B, executor exec.Executor) *product {
+	b.Helper()
+	ctx := context.Background()
+	store, err := sqlite.Open(ctx, filepath.Join(b.TempDir(), "rdev.db"), nil)
+	fatal(b, err)
 	svc, err := rdev.New(ctx, rdev.Config{
 		Executor: executor, Projects: rdev.FixedProjects(rdev.Project{Name: "bench"}),
 		Commands: store.Commands(), Broker: store.Broker(), Keys: store.Keys(),
-		OnError: func(err error) { b.Error(err) },
+		MaxOutput: 1 << 30,
+		OnError:   func(err error) { b.Error(err) },
 	})
 	fatal(b, err)
 	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{Keys: store.Keys(), AdminKey: auth.NewSecret(adminKey)})
@@ -68,12 +80,11 @@ func start(b *testing.B) *product {
 		fatal(b, httpServer.Close())
 		<-served
 		fatal(b, svc.Close(ctx))
-		fatal(b, executor.Close(ctx))
 		fatal(b, authn.Close(ctx))
 		fatal(b, store.Close(ctx))
 	})
 	return &product{
-		url: "http://" + listener.Addr().String(), folder: folder,
+		url:  "http://" + listener.Addr().String(),
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4, DisableCompression: true}},
 	}
 }
@@ -127,6 +138,12 @@ func (p *product) run(b *testing.B, argv ...string) string {
 // were.
 func (p *product) follow(b *testing.B, events string) (lines int) {
 	b.Helper()
+	return p.followEach(b, events, func() {})
+}
+
+// followEach calls each for every line.
+func (p *product) followEach(b *testing.B, events string, each func()) (lines int) {
+	b.Helper()
 	resp := p.request(b, "GET", events, nil)
 	defer resp.Body.Close()
 	decoder := sse.NewDecoder(resp.Body, nil)
@@ -137,6 +154,7 @@ func (p *product) follow(b *testing.B, events string) (lines int) {
 		}
 		switch string(e.Name) {
 		case "output":
+			each()
 			lines++
 		case "complete":
 			if !bytes.Contains([]byte(e.Data), []byte(`"exit_code":0`)) {

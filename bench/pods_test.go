@@ -1,0 +1,188 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	osexec "os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/remotecommand"
+
+	"github.com/orchard9/rdev/exec"
+	"github.com/orchard9/rdev/exec/kube"
+	"github.com/orchard9/rdev/internal/kubetest"
+)
+
+// The benchmarks of pods use a real Kubernetes node; with -short they are left
+// out.
+func TestMain(m *testing.M) { os.Exit(kubetest.Run(m)) }
+
+// pods is a product whose project is a pod.
+type pods struct {
+	*product
+	cluster  *kubetest.Cluster
+	pod      *corev1.Pod
+	executor *kube.Executor
+	target   exec.Target
+}
+
+func startPods(b *testing.B) *pods {
+	b.Helper()
+	ctx := context.Background()
+	c := kubetest.Shared(b)
+	namespace := c.Namespace(b)
+	pod := c.RunPod(b, kubetest.Pod{
+		Namespace: namespace, Image: kubetest.Debian,
+		Labels:      map[string]string{kube.ProjectLabel: "true", kube.NameLabel: "bench"},
+		Annotations: map[string]string{kube.WorkspaceAnnotation: "/workspace"},
+	})
+	x, err := kube.New(c.RESTConfig(), &kube.Options{Namespace: namespace, OnError: func(err error) { b.Log(err) }})
+	fatal(b, err)
+	b.Cleanup(func() { fatal(b, x.Close(ctx)) })
+	target, err := x.Locate(ctx, "bench")
+	fatal(b, err)
+	p := &pods{product: serve(b, x), cluster: c, pod: pod, executor: x, target: target}
+	p.follow(b, p.run(b, "echo", "hi")) // the shim is placed
+	return p
+}
+
+// kubectl returns a `kubectl exec` of argv.
+func (p *pods) kubectl(argv ...string) *osexec.Cmd {
+	return osexec.Command(p.cluster.Kubectl(), append([]string{
+		"--kubeconfig", p.cluster.Kubeconfig(), "--namespace", p.pod.Namespace, "exec", p.pod.Name, "--",
+	}, argv...)...)
+}
+
+// A firstWrite notes when something is written to it first.
+type firstWrite struct{ at time.Time }
+
+func (w *firstWrite) Write(b []byte) (int, error) {
+	if w.at.IsZero() {
+		w.at = time.Now()
+	}
+	return len(b), nil
+}
+
+// clientGo runs argv with a fresh exec of client-go, and returns when its first
+// output came.
+func (p *pods) clientGo(b *testing.B, argv ...string) time.Time {
+	b.Helper()
+	url := p.cluster.Client().CoreV1().RESTClient().Post().Resource("pods").
+		Namespace(p.pod.Namespace).Name(p.pod.Name).SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{Container: kubetest.Container, Command: argv, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
+	e, err := remotecommand.NewWebSocketExecutor(p.cluster.RESTConfig(), http.MethodGet, url.String())
+	fatal(b, err)
+	var out firstWrite
+	fatal(b, e.StreamWithContext(context.Background(), remotecommand.StreamOptions{Stdout: &out, Stderr: &firstWrite{}}))
+	return out.at
+}
+
+// BenchmarkPodEcho is a warm start of `echo hi` in a pod, from POST to the first
+// output event over HTTP and server-sent events, against the first output of a
+// fresh exec of client-go and of `kubectl exec`; the three in turn, so that they
+// meet the same noise. Figures are medians. The aims are a tenth of client-go, a
+// twentieth of kubectl, and 2.5 ms.
+func BenchmarkPodEcho(b *testing.B) {
+	p := startPods(b)
+	var rdev, clientGo, kubectl []float64
+	b.ResetTimer()
+	for range b.N {
+		begin := time.Now()
+		var first time.Time
+		if lines := p.followEach(b, p.run(b, "echo", "hi"), func() { first = time.Now() }); lines != 1 {
+			b.Fatalf("%d lines", lines)
+		}
+		rdev = append(rdev, milliseconds(first.Sub(begin)))
+
+		begin = time.Now()
+		clientGo = append(clientGo, milliseconds(p.clientGo(b, "echo", "hi").Sub(begin)))
+
+		var out firstWrite
+		cmd := p.kubectl("echo", "hi")
+		cmd.Stdout = &out
+		begin = time.Now()
+		fatal(b, cmd.Run())
+		kubectl = append(kubectl, milliseconds(out.at.Sub(begin)))
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(rdev), "rdev-ms")
+	b.ReportMetric(median(clientGo), "client-go-ms")
+	b.ReportMetric(median(kubectl), "kubectl-ms")
+	b.ReportMetric(median(rdev)/median(clientGo), "of-client-go")
+	b.ReportMetric(median(rdev)/median(kubectl), "of-kubectl")
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// BenchmarkPodLines is 2,000,000 short lines out of a pod, against `kubectl exec`
+// with its output thrown away: from POST to complete over server-sent events,
+// stored on the way, and to a caller of the executor alone. The aim is 0.8 of
+// kubectl's speed.
+func BenchmarkPodLines(b *testing.B) {
+	const lines = 2_000_000
+	p := startPods(b)
+	p.compare(b, lines, 0, "seq", "1", fmt.Sprint(lines))
+}
+
+// BenchmarkPodBulk is the same for 500 MB, in lines of 1,000 bytes.
+func BenchmarkPodBulk(b *testing.B) {
+	const lines, size = 500_000, 1000
+	p := startPods(b)
+	line := strings.Repeat("x", size-1)
+	_, err := p.cluster.Exec(context.Background(), p.pod, "sh", "-c", fmt.Sprintf("yes %s | head -n %d >/workspace/bulk", line, lines))
+	fatal(b, err)
+	p.compare(b, lines, lines*size, "cat", "/workspace/bulk")
+}
+
+// compare runs argv, which prints so many lines, in each of three ways, in turn.
+// bytes is how much is printed, if that is to be reported.
+func (p *pods) compare(b *testing.B, lines, bytes int, argv ...string) {
+	b.Helper()
+	var product, executor, kubectl []float64
+	b.ResetTimer()
+	for n := range b.N {
+		begin := time.Now()
+		fatal(b, p.kubectl(argv...).Run()) // its output goes to /dev/null
+		kubectl = append(kubectl, time.Since(begin).Seconds())
+
+		begin = time.Now()
+		if got := p.follow(b, p.run(b, argv...)); got < lines { // more, where a line came in parts
+			b.Fatalf("%d lines", got)
+		}
+		product = append(product, time.Since(begin).Seconds())
+
+		begin = time.Now()
+		p.execute(b, fmt.Sprintf("bench-%s-%d", strings.ToLower(b.Name()), n), lines, argv...)
+		executor = append(executor, time.Since(begin).Seconds())
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(kubectl), "kubectl-s")
+	b.ReportMetric(median(product), "rdev-s")
+	b.ReportMetric(median(executor), "executor-s")
+	b.ReportMetric(median(kubectl)/median(product), "rdev-speed")
+	b.ReportMetric(median(kubectl)/median(executor), "executor-speed")
+	if bytes > 0 {
+		b.ReportMetric(float64(bytes)/1e6/median(product), "rdev-MB/s")
+	}
+}
+
+// execute runs argv with the executor alone.
+func (p *pods) execute(b *testing.B, id string, lines int, argv ...string) {
+	b.Helper()
+	got := 0
+	cmd := exec.Command{ID: id, Target: p.target, Argv: argv, MaxOutput: 1 << 30}
+	result, err := p.executor.Execute(context.Background(), cmd, func(batch []exec.Line) error {
+		got += len(batch)
+		return nil
+	})
+	fatal(b, err)
+	if got < lines || result.ExitCode != 0 {
+		b.Fatalf("%d lines, %+v", got, result)
+	}
+}
