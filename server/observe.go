@@ -19,6 +19,9 @@ type Observer interface {
 	Answered(Answer)
 	// GapTold is told of each gap that a reader was told of.
 	GapTold(*stream.GapError)
+	// Lagged is told, for each reader at each heartbeat and when its stream
+	// ends, how many events of the stream had not been sent to it yet.
+	Lagged(events uint64)
 }
 
 // An Answer is what an Observer is told of a response. No field but Method
@@ -46,6 +49,7 @@ type noObserver struct{}
 
 func (noObserver) Answered(Answer)          {}
 func (noObserver) GapTold(*stream.GapError) {}
+func (noObserver) Lagged(uint64)            {}
 
 // observe tells the Observer of a response that is over.
 func (s *Server) observe(x *exchange) {

@@ -49,6 +49,7 @@ type reader struct {
 	addr     netip.Addr // where it was presented from
 	ends     time.Time
 	expires  bool        // it ends because the key does
+	sent     uint64      // the number of the last event that was
 	gone     atomic.Bool // the caller has hung up
 
 	mu     sync.Mutex
@@ -59,7 +60,7 @@ type reader struct {
 func (s *Server) stream(x *exchange, sub *stream.Subscription, at cursor, head stream.Head, verdict resume) error {
 	rd := &reader{
 		s: s, ctx: x.r.Context(), sub: sub, streamID: at.Stream,
-		project: x.project(), keyID: x.caller.KeyID, addr: x.addr,
+		project: x.project(), keyID: x.caller.KeyID, addr: x.addr, sent: at.Seq,
 	}
 	rd.ends, rd.expires = s.streamEnd(x.caller.ExpiresAt)
 	if err := s.readers.enter(rd); err != nil {
@@ -139,6 +140,7 @@ func (rd *reader) close() {
 // could not be sent what it should have.
 func (rd *reader) serve() error {
 	defer rd.out.end()
+	defer rd.lagged()
 	for {
 		beat := time.Now().Add(rd.s.cfg.Heartbeat)
 		last := !beat.Before(rd.ends)
@@ -161,6 +163,7 @@ func (rd *reader) serve() error {
 			if last {
 				return nil
 			}
+			rd.lagged()
 			if err := rd.beat(); err != nil {
 				return err
 			}
@@ -201,7 +204,16 @@ func (rd *reader) send(events []stream.Event) error {
 	if *buf, err = appendEvents(*buf, rd.streamID, events); err != nil {
 		return err
 	}
-	return rd.out.send(*buf)
+	if err = rd.out.send(*buf); err == nil {
+		rd.sent = events[len(events)-1].Seq
+	}
+	return err
+}
+
+// lagged tells the Observer how far the reader is behind.
+func (rd *reader) lagged() {
+	head := rd.sub.Head().Seq
+	rd.s.cfg.Observer.Lagged(head - min(head, rd.sent))
 }
 
 func (rd *reader) gap(gap *stream.GapError) error {
@@ -210,6 +222,7 @@ func (rd *reader) gap(gap *stream.GapError) error {
 	if err != nil {
 		return err
 	}
+	rd.sent = afterGap(gap)
 	return rd.out.send(frame)
 }
 

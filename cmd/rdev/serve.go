@@ -102,12 +102,12 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
-	work, err := openWorkplace(c, a.getenv("HOME"), failed)
+	counted := metrics.New()
+	work, err := openWorkplace(c, a.getenv("HOME"), failed, counted, traces)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, c.ShutdownTimeout, work.executor.Close)
-	counted := metrics.New()
 	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{
 		Keys: counted.Keys(store.Keys()), AdminKey: key, AdminAddresses: adminFrom,
 	})
@@ -144,6 +144,9 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	counted.Streams(handler.OpenStreams)
+	if backlogs, ok := store.Commands().(rdev.Backlogs); ok {
+		counted.Waiting(backlogs)
+	}
 	stopMetrics, err := serveMetrics(ctx, c.MetricsAddr, counted, &log)
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/kube"
 	"github.com/orchard9/rdev/exec/local"
@@ -24,9 +26,9 @@ type workplace struct {
 }
 
 // openWorkplace opens what the setting executor says.
-func openWorkplace(c Config, home string, failed func(error)) (workplace, error) {
+func openWorkplace(c Config, home string, failed func(error), observer kube.Observer, traces trace.TracerProvider) (workplace, error) {
 	if c.Executor == "kubernetes" {
-		return openKubernetes(c, failed)
+		return openKubernetes(c, failed, observer, traces)
 	}
 	projects, err := parseFolders(c.Projects, home)
 	if err != nil {
@@ -51,7 +53,7 @@ func openWorkplace(c Config, home string, failed func(error)) (workplace, error)
 	return workplace{executor: executor, projects: projects, folders: projects}, nil
 }
 
-func openKubernetes(c Config, failed func(error)) (workplace, error) {
+func openKubernetes(c Config, failed func(error), observer kube.Observer, traces trace.TracerProvider) (workplace, error) {
 	if len(c.Projects)+len(c.ProjectPolicies) > 0 {
 		return workplace{}, usagef("projects are folders, and with the executor kubernetes there are none: label pods instead")
 	}
@@ -62,7 +64,7 @@ func openKubernetes(c Config, failed func(error)) (workplace, error) {
 	if c.Namespace != "" {
 		namespace = c.Namespace
 	}
-	executor, err := kube.New(config, &kube.Options{Namespace: namespace, Version: buildVersion().Version, OnError: failed})
+	executor, err := kube.New(config, &kube.Options{Namespace: namespace, Version: buildVersion().Version, OnError: failed, Observer: observer, TracerProvider: traces})
 	if err != nil {
 		return workplace{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
@@ -24,6 +25,7 @@ type Executor struct {
 	work     sync.WaitGroup // commands in direct mode, and placements
 	watching sync.WaitGroup // what ends with ctx
 	starting chan struct{}  // a token for each exec that is being opened
+	tracer   trace.Tracer   // nil if nobody traces
 
 	mu          sync.Mutex
 	closed      bool
@@ -70,6 +72,9 @@ func New(cfg *rest.Config, opts *Options) (*Executor, error) {
 		supervisors: make(map[string]*supervisor),
 		commands:    make(map[string]*command),
 	}
+	if options.TracerProvider != nil {
+		x.tracer = options.TracerProvider.Tracer("github.com/orchard9/rdev/exec/kube")
+	}
 	// The first reason why there is no list is the one to tell.
 	first := make(chan error, 1)
 	watched := options
@@ -96,21 +101,28 @@ func New(cfg *rest.Config, opts *Options) (*Executor, error) {
 }
 
 // Execute implements exec.Executor.
-func (x *Executor) Execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error) {
+func (x *Executor) Execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (result exec.Result, err error) {
 	if err := cmd.Validate(); err != nil {
 		return exec.Result{}, err
 	}
 	if err := checkDir(cmd.Dir); err != nil {
 		return exec.Result{}, err
 	}
-	s, err := x.supervisorOf(ctx, cmd.Target, cmd.ID)
+	reaching, reach := x.span(ctx, "kube.shim")
+	s, err := x.supervisorOf(reaching, cmd.Target, cmd.ID)
+	reach.end(err)
 	if err != nil {
 		return exec.Result{}, fmt.Errorf("exec/kube: execute %s: %w", cmd.ID, err)
 	}
+	ctx, stream := x.span(ctx, "kube.stream")
 	if s != nil {
+		stream.in(s.place)
 		cmd.Target.Instance = "" // the supervisor is that instance's; it has names of its own
-		return s.client.Execute(ctx, s.at.workspace, cmd, sink)
+		result, err := s.client.Execute(ctx, s.at.workspace, cmd, sink)
+		stream.end(err)
+		return result, err
 	}
+	defer func() { stream.end(err) }()
 	c, err := x.attach(ctx, cmd.WithDefaults())
 	if err != nil {
 		return exec.Result{}, fmt.Errorf("exec/kube: execute %s: %w", cmd.ID, err)

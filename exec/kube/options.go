@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
@@ -42,6 +43,12 @@ type Options struct {
 	// broke and is made anew. It may be called concurrently. Defaults to
 	// nothing.
 	OnError func(error)
+	// Observer is told of shims. Defaults to none.
+	Observer Observer
+	// TracerProvider takes spans of each Execute, below that in its context:
+	// what it takes to reach the shim, and the exec stream. Defaults to none,
+	// which costs nothing.
+	TracerProvider trace.TracerProvider
 }
 
 func (o *Options) withDefaults() Options {
@@ -72,6 +79,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if out.OnError == nil {
 		out.OnError = func(error) {}
+	}
+	if out.Observer == nil {
+		out.Observer = noObserver{}
 	}
 	return out
 }

@@ -26,6 +26,7 @@ type supervisor struct {
 	at     placement
 
 	missing atomic.Bool // the program is not where it was put
+	reached atomic.Bool // a stream has stood
 }
 
 // supervisor returns that of the place, which it places at the first call. The
@@ -57,7 +58,7 @@ func (s *supervisor) prepare(key string) {
 	defer close(s.ready)
 	began := time.Now()
 	for pauses := newBackOff(); ; {
-		if s.at, s.err = s.x.put(s.x.ctx, s.place); s.err == nil {
+		if s.at, s.err = s.x.placeShim(s.x.ctx, s.place); s.err == nil {
 			break
 		}
 		var unplaceable *errUnplaceable
@@ -120,7 +121,7 @@ func (s *supervisor) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 		return nil, fmt.Errorf("%w: %s", exec.ErrLost, why)
 	}
 	if s.missing.Load() {
-		if _, err := s.x.put(ctx, s.place); err != nil {
+		if _, err := s.x.placeShim(ctx, s.place); err != nil {
 			return nil, err
 		}
 		s.missing.Store(false)
@@ -174,7 +175,12 @@ type conn struct {
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.reader.Read(b)
 	if n > 0 {
-		c.once.Do(func() { c.confirmed = c.supervisor.confirm() })
+		c.once.Do(func() {
+			s := c.supervisor
+			if c.confirmed = s.confirm(); c.confirmed == nil {
+				s.x.options.Observer.ShimReached(s.reached.Swap(true))
+			}
+		})
 		if c.confirmed != nil {
 			return 0, c.confirmed
 		}

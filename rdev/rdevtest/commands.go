@@ -40,6 +40,8 @@ func Commands(t *testing.T, open func(t *testing.T) rdev.Commands) {
 		{"ListPagesNewestFirst", listPages},
 		{"ListSelectsByEveryField", listSelects},
 
+		{"BacklogTellsHowLongTheOldestIsQueued", backlogOfQueued},
+
 		{"UpdateReturnsAndStoresTheChange", updateStores},
 		{"UpdateKeepsWhatCannotChange", updateKeeps},
 		{"AnErrorFromChangeChangesNothing", updateFails},

@@ -41,6 +41,7 @@ func Leases(t *testing.T, open func(t *testing.T, ttl time.Duration) LeasedComma
 		{"EndedCommandsAreNotRenewed", long, endedAreNotRenewed},
 		{"ReleaseFreesAtOnce", long, releaseFrees},
 		{"OnlyTheOwnerReleases", long, onlyOwnerReleases},
+		{"BacklogTellsOfLeasesThatNobodyRenews", short, backlogOfLeases},
 		{"ALeaseIsNoGuardOfTheRecord", long, leaseIsNoGuard},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t, test.ttl)) })

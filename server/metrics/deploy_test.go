@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -12,24 +13,73 @@ import (
 	"github.com/matryer/is"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/orchard9/rdev/rdev"
 	"github.com/orchard9/rdev/server/metrics"
 )
 
-// registered returns the labels of every metric that there is.
-func registered() map[string][]string {
+// A described is what a metric says of itself.
+type described struct {
+	name, help string
+	labels     []string
+}
+
+// all returns every metric that there is, by name.
+func all() []described {
 	m := metrics.New()
 	m.Streams(func() map[string]int { return nil })
+	m.Waiting(rdev.NewMemoryCommands())
 	descs := make(chan *prometheus.Desc, 1000)
 	m.Registry().Describe(descs)
 	close(descs)
-	known := make(map[string][]string)
-	form := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
+	var known []described
+	form := regexp.MustCompile(`fqName: "([^"]+)", help: "([^"]*)".*variableLabels: \{([^}]*)\}`)
 	for desc := range descs {
 		if parts := form.FindStringSubmatch(desc.String()); parts != nil {
-			known[parts[1]] = strings.Split(parts[2], ",")
+			known = append(known, described{parts[1], parts[2], strings.Split(parts[3], ",")})
 		}
 	}
+	slices.SortFunc(known, func(a, b described) int { return strings.Compare(a.name, b.name) })
 	return known
+}
+
+// registered returns the labels of every metric that there is.
+func registered() map[string][]string {
+	known := make(map[string][]string)
+	for _, d := range all() {
+		known[d.name] = d.labels
+	}
+	return known
+}
+
+// TestMetricsTable holds the table in docs/operations.md to the metrics.
+// RDEV_UPDATE_DOCS=1 writes it.
+func TestMetricsTable(t *testing.T) {
+	const path, begin, end = "../../docs/operations.md", "<!-- metrics: begin -->\n", "<!-- metrics: end -->"
+	var want strings.Builder
+	want.WriteString("\n| metric | labels | |\n|---|---|---|\n")
+	for _, d := range all() {
+		if strings.HasPrefix(d.name, "rdev_") {
+			fmt.Fprintf(&want, "| `%s` | %s | %s |\n", d.name, strings.Join(d.labels, ", "), d.help)
+		}
+	}
+	want.WriteString("\n")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(b), begin)
+	table, after, ended := strings.Cut(rest, end)
+	switch {
+	case !found || !ended:
+		t.Fatalf("%s has no place for the metrics", path)
+	case table == want.String():
+	case os.Getenv("RDEV_UPDATE_DOCS") == "":
+		t.Fatalf("the metrics in %s are not those that there are; RDEV_UPDATE_DOCS=1 go test ./server/metrics -run MetricsTable writes these:\n%s", path, want.String())
+	default:
+		if err := os.WriteFile(path, []byte(before+begin+want.String()+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // check finds the names of metrics and labels in a PromQL expression that do

@@ -40,8 +40,15 @@ type Metrics struct {
 	requestDuration *prometheus.HistogramVec
 	streamDuration  prometheus.Histogram
 	errors          *prometheus.CounterVec
+	readerLag       prometheus.Histogram
 	authFailures    *prometheus.CounterVec
 	refusals        *prometheus.CounterVec
+	limitRefusals   *prometheus.CounterVec
+
+	shimPlacements  *prometheus.CounterVec
+	shimPlacement   prometheus.Histogram
+	shimConnections prometheus.Counter
+	shimReconnects  prometheus.Counter
 }
 
 // Upper bounds of the histograms, in seconds. Commands take from milliseconds
@@ -74,10 +81,10 @@ func New() *Metrics {
 	m.takeovers = m.counter("rdev_takeovers_total", "Commands taken over from another replica.")
 
 	m.events = m.counter("rdev_events_published_total", "Events handed to the broker: lines, and the ends of commands.")
-	m.eventBytes = m.counter("rdev_event_bytes_published_total", "Bytes of these events.")
+	m.eventBytes = m.counter("rdev_event_bytes_published_total", "Bytes of the events handed to the broker.")
 	m.outputBytes = m.counters("rdev_output_bytes_total", "Bytes that commands wrote, counted at their end.", "project", "stream")
 	m.gaps = m.counters("rdev_gaps_total", "Gaps that readers were told of.", "reason")
-	m.gapEvents = m.counters("rdev_gap_events_total", "Events in these gaps.", "reason")
+	m.gapEvents = m.counters("rdev_gap_events_total", "Events in the gaps that readers were told of.", "reason")
 
 	for _, reason := range []stream.GapReason{stream.GapRetention, stream.GapTruncated} {
 		m.gaps.WithLabelValues(string(reason)) // zero is worth knowing, and alerts see the first one
@@ -92,6 +99,19 @@ func New() *Metrics {
 	m.errors = m.counters("rdev_api_errors_total", "Errors that were answered.", "endpoint", "code")
 	m.authFailures = m.counters("rdev_auth_failures_total", "Requests without a key that works; absent means that there was none.", "reason")
 	m.refusals = m.counters("rdev_policy_refusals_total", "Commands that the policy refused.", "endpoint", "rule")
+	m.readerLag = m.histogram("rdev_reader_lag_events", "How many events readers were behind, at each heartbeat and at the end of a stream.", []float64{0, 10, 100, 1000, 10000, 100000})
+	m.limitRefusals = m.counters("rdev_limit_refusals_total", "Requests that were refused because of a limit.", "limit")
+	for _, limit := range limits {
+		m.limitRefusals.WithLabelValues(limit)
+	}
+
+	m.shimPlacements = m.counters("rdev_shim_placements_total", "Attempts to bring the shim into a container: placed, unplaceable (commands run without it) or failed.", "result")
+	for _, result := range []string{"placed", "unplaceable", "failed"} {
+		m.shimPlacements.WithLabelValues(result)
+	}
+	m.shimPlacement = m.histogram("rdev_shim_placement_seconds", "How long attempts to bring the shim into a container took.", commandBuckets())
+	m.shimConnections = m.counter("rdev_shim_connections_total", "Exec streams to a shim that stood.")
+	m.shimReconnects = m.counter("rdev_shim_reconnects_total", "Exec streams to a shim that replaced one that broke.")
 	return m
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/orchard9/rdev/auth/authtest"
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/exectest"
+	"github.com/orchard9/rdev/exec/kube"
 	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/rdev"
 	"github.com/orchard9/rdev/rdev/rdevtest"
@@ -169,13 +170,87 @@ func TestMetrics(t *testing.T) {
 		is.True(!strings.Contains(text, "made-up"))
 		is.True(!strings.Contains(text, "madeupmethod"))
 	})
+	t.Run("LimitsAreCounted", func(t *testing.T) {
+		for _, code := range []rdev.Code{rdev.CodeRateLimited, rdev.CodeTooManyStreams, rdev.CodeTooManyStreams} {
+			m.Answered(server.Answer{Method: "GET", Status: 429, Code: code})
+		}
+		has(t,
+			`rdev_limit_refusals_total{limit="requests"} 1`,
+			`rdev_limit_refusals_total{limit="streams"} 2`,
+			`rdev_limit_refusals_total{limit="commands"} 0`,
+		)
+	})
+	t.Run("ShimsAreCounted", func(t *testing.T) {
+		var observer kube.Observer = m
+		observer.ShimPlaced("placed", time.Second)
+		observer.ShimReached(false)
+		observer.ShimReached(true)
+		has(t,
+			`rdev_shim_placements_total{result="placed"} 1`,
+			`rdev_shim_placements_total{result="failed"} 0`,
+			`rdev_shim_placement_seconds_sum 1`,
+			`rdev_shim_connections_total 2`,
+			`rdev_shim_reconnects_total 1`,
+		)
+	})
+	t.Run("ReadersTellHowFarTheyAreBehind", func(t *testing.T) {
+		is := is.New(t)
+		cmd := run("echo", "hi")
+		before := count(t, m, "rdev_reader_lag_events_count")
+		resp := ask(t, http.MethodGet, url+"/projects/web/events?stream_id="+cmd.ID, "", adminKey)
+		_, err := io.ReadAll(resp.Body)
+		is.NoErr(err)
+		for count(t, m, "rdev_reader_lag_events_count") == before {
+			time.Sleep(time.Millisecond) // it is told after the body's end
+		}
+		is.Equal(count(t, m, `rdev_reader_lag_events_bucket{le="0"}`), count(t, m, "rdev_reader_lag_events_count")) // all were through
+	})
 	t.Run("GapsAreCounted", func(t *testing.T) {
 		cmd := run("sleep", "2")
-		has(t, `rdev_events_published_total 5`) // its first line is there
+		has(t, `rdev_events_published_total 7`) // its first line is there
 		broker.Trim(cmd.ID, 1)
 		ask(t, http.MethodGet, url+"/projects/web/events?stream_id="+cmd.ID, "", adminKey)
 		has(t, `rdev_gaps_total{reason="retention"} 1`, `rdev_gap_events_total{reason="retention"} 1`)
 	})
+}
+
+// count is the value of one line.
+func count(t *testing.T, m *metrics.Metrics, name string) string {
+	t.Helper()
+	for line := range strings.Lines(scrape(t, m)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+func TestWhatWaitsIsAskedOfTheStore(t *testing.T) {
+	is := is.New(t)
+	m := metrics.New()
+	store := &waiting{rdev.Backlog{Queued: 3, QueueAge: time.Minute, Unowned: 1, LeaseAge: 90 * time.Second}, nil, 0}
+	m.Waiting(store)
+	is.Equal(count(t, m, "rdev_commands_queued"), "3")
+	is.Equal(count(t, m, "rdev_queue_age_seconds"), "60")
+	is.Equal(count(t, m, "rdev_commands_unowned"), "1")
+	is.Equal(count(t, m, "rdev_lease_age_seconds"), "90")
+	is.Equal(store.asked, 1) // not at each scrape
+
+	m = metrics.New()
+	m.Waiting(&waiting{err: errors.New("no connection")})
+	is.Equal(count(t, m, "rdev_commands_queued"), "") // absent, and not zero
+	is.Equal(count(t, m, `rdev_store_errors_total{operation="backlog",store="commands"}`), "1")
+}
+
+type waiting struct {
+	backlog rdev.Backlog
+	err     error
+	asked   int
+}
+
+func (w *waiting) Backlog(context.Context) (rdev.Backlog, error) {
+	w.asked++
+	return w.backlog, w.err
 }
 
 // TestContracts: what is counted keeps the contract of the port.

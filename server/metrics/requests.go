@@ -26,9 +26,19 @@ func (m *Metrics) Answered(a server.Answer) {
 	if a.Code == rdev.CodeUnauthenticated {
 		m.authFailures.WithLabelValues(cmp.Or(string(a.Refused), "absent")).Inc()
 	}
+	if limit := limits[a.Code]; limit != "" {
+		m.limitRefusals.WithLabelValues(limit).Inc()
+	}
 	if a.Rule != "" {
 		m.refusals.WithLabelValues(endpoint, a.Rule).Inc()
 	}
+}
+
+// limits names the limit that an error stands for.
+var limits = map[rdev.Code]string{
+	rdev.CodeRateLimited:     "requests",
+	rdev.CodeTooManyCommands: "commands",
+	rdev.CodeTooManyStreams:  "streams",
 }
 
 // GapTold implements server.Observer.
@@ -38,6 +48,9 @@ func (m *Metrics) GapTold(gap *stream.GapError) {
 		m.gapEvents.WithLabelValues(string(gap.Reason)).Add(float64(gap.To - gap.From + 1))
 	}
 }
+
+// Lagged implements server.Observer.
+func (m *Metrics) Lagged(events uint64) { m.readerLag.Observe(float64(events)) }
 
 // method keeps what callers make up out of the labels.
 func method(name string) string {

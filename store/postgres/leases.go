@@ -71,7 +71,7 @@ func (c *Commands) Renew(ctx context.Context, owner string, ids []string) ([]rde
 func (c *Commands) Release(ctx context.Context, owner string, ids []string) error {
 	ctx, cancel := deadline(ctx)
 	defer cancel()
-	_, err := c.db.ExecContext(ctx, `UPDATE commands SET owner = NULL, lease_until = NULL
+	_, err := c.db.ExecContext(ctx, `UPDATE commands SET owner = NULL, lease_until = now()
 		WHERE id IN (SELECT id FROM commands WHERE id = ANY($2) AND owner = $1 ORDER BY id FOR UPDATE)`, owner, pq.Array(ids))
 	return failed(ctx, "release leases", err)
 }
