@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/matryer/is"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/exec"
@@ -33,8 +34,9 @@ const (
 type ports struct {
 	executor exec.Executor
 	commands rdev.Commands
-	broker   *stream.Memory
+	broker   stream.Broker
 	keys     auth.KeyStore
+	traces   trace.TracerProvider
 }
 
 // A running is a server over ports, on a listener of its own.
@@ -56,13 +58,13 @@ func (p ports) serve(t *testing.T, leave bool) *running {
 	}
 	service, err := rdev.New(t.Context(), rdev.Config{
 		Executor: p.executor, Projects: rdev.FixedProjects(rdev.Project{Name: "web"}),
-		Commands: p.commands, Broker: p.broker, Keys: p.keys, LeaveRunning: leave,
+		Commands: p.commands, Broker: p.broker, Keys: p.keys, LeaveRunning: leave, TracerProvider: p.traces,
 	})
 	must(err)
 	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{Keys: p.keys, AdminKey: auth.NewSecret(adminKey)})
 	must(err)
 	t.Cleanup(func() { _ = authn.Close(context.Background()) })
-	handler, err := server.New(service, authn, server.Config{})
+	handler, err := server.New(service, authn, server.Config{TracerProvider: p.traces})
 	must(err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(err)
@@ -170,7 +172,7 @@ func TestStopWithManyReaders(t *testing.T) {
 		}
 		broker := stream.NewMemory(stream.MemoryConfig{})
 		t.Cleanup(broker.Shutdown)
-		return ports{&exectest.Fake{Programs: map[string]exectest.Script{"long": script}}, rdev.NewMemoryCommands(), broker, auth.NewMemory()}
+		return ports{&exectest.Fake{Programs: map[string]exectest.Script{"long": script}}, rdev.NewMemoryCommands(), broker, auth.NewMemory(), nil}
 	}
 	start := func(t *testing.T, r *running) string {
 		t.Helper()
