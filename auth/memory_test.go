@@ -10,3 +10,7 @@ import (
 func TestMemory(t *testing.T) {
 	authtest.Run(t, func(*testing.T) auth.KeyStore { return auth.NewMemory() })
 }
+
+func TestMemoryLimits(t *testing.T) {
+	authtest.Limits(t, func(*testing.T) auth.LimitStore { return new(auth.MemoryLimits) })
+}

@@ -99,3 +99,14 @@ func TestLeasesContract(t *testing.T) {
 		return open(t, postgres.Options{DSN: pgtest.New(t, postgres.Migrate), Lease: ttl}).Commands()
 	})
 }
+
+func TestLimitsContract(t *testing.T) {
+	for name, opts := range map[string]postgres.Options{"Direct": {}, "AsBehindAPooler": {Pooled: true}} {
+		t.Run(name, func(t *testing.T) {
+			authtest.Limits(t, func(t *testing.T) auth.LimitStore {
+				opts.DSN = pgtest.New(t, postgres.Migrate)
+				return open(t, opts).Limits()
+			})
+		})
+	}
+}

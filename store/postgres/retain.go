@@ -58,7 +58,10 @@ func (s *Store) retain(ctx context.Context) error {
 		if err := tx.GetContext(ctx, &now, `SELECT now()`); err != nil {
 			return err
 		}
-		if err := makePartitions(ctx, tx, now.UTC()); err != nil || s.opts.MaxAge < 0 {
+		if err := makePartitions(ctx, tx, now.UTC()); err != nil {
+			return err
+		}
+		if err := forgetLimits(ctx, tx); err != nil || s.opts.MaxAge < 0 {
 			return err
 		}
 		return dropOlder(ctx, tx, now.UTC().Add(-s.opts.MaxAge))

@@ -90,12 +90,13 @@ func (o Options) withDefaults() Options {
 // A Store is the three ports on one database. Its methods are safe for
 // concurrent use.
 type Store struct {
-	db      *sqlx.DB // for all but:
-	appends *sqlx.DB // one connection a commit lane
-	notify  *sqlx.DB // one connection
-	keyByID *sqlx.Stmt
-	opts    Options
-	hub     *stream.Hub
+	db       *sqlx.DB // for all but:
+	appends  *sqlx.DB // one connection a commit lane
+	notify   *sqlx.DB // one connection
+	keyByID  *sqlx.Stmt
+	takeRate *sqlx.Stmt
+	opts     Options
+	hub      *stream.Hub
 
 	publisher *publisher
 	wakeups   *wakeups
@@ -127,6 +128,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if !opts.Pooled {
 		var err error
 		if s.keyByID, err = s.db.PreparexContext(ctx, selectKey); err != nil {
+			return nil, errors.Join(failed(ctx, "prepare", err), s.closePools())
+		}
+		if s.takeRate, err = s.db.PreparexContext(ctx, takeRate); err != nil {
 			return nil, errors.Join(failed(ctx, "prepare", err), s.closePools())
 		}
 	}
@@ -204,6 +208,9 @@ func (s *Store) Commands() *Commands { return &Commands{db: s.db, ttl: s.opts.Le
 // Audit returns the audit log that the records' changes are noted in.
 func (s *Store) Audit() *Audit { return &Audit{db: s.db} }
 
+// Limits returns the auth.LimitStore.
+func (s *Store) Limits() *Limits { return &Limits{db: s.db, take: s.takeRate} }
+
 // Broker returns the stream.Broker.
 func (s *Store) Broker() *Broker { return &Broker{s: s} }
 
@@ -211,6 +218,7 @@ var (
 	_ auth.KeyStore   = (*KeyStore)(nil)
 	_ auth.KeyUses    = (*KeyStore)(nil)
 	_ auth.KeyChanges = (*KeyStore)(nil)
+	_ auth.LimitStore = (*Limits)(nil)
 	_ rdev.Commands   = (*Commands)(nil)
 	_ rdev.Leases     = (*Commands)(nil)
 	_ rdev.Queue      = (*Commands)(nil)

@@ -59,6 +59,10 @@ func TestQueue(t *testing.T) {
 	rdevtest.Queue(t, func(t *testing.T) rdevtest.QueuedCommands { return open(t, file(t), nil).Commands() })
 }
 
+func TestLimits(t *testing.T) {
+	authtest.Limits(t, func(t *testing.T) auth.LimitStore { return open(t, file(t), nil).Limits() })
+}
+
 func TestBroker(t *testing.T) { runBroker(t, nil) }
 
 // TestBrokerWithHardlyAnyMemory has readers read the file nearly always.

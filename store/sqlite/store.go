@@ -30,6 +30,7 @@ type Store struct {
 	keys     *KeyStore
 	broker   *Broker
 	commands *Commands
+	limits   *Limits
 	audit    *Audit
 	retainer *retainer
 
@@ -101,6 +102,7 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 		commands: &Commands{db: db, now: options.Now},
 		audit:    &Audit{read: db.read, write: db, now: options.Now, limit: options.Timeout},
 	}
+	s.limits = &Limits{db: db}
 	s.retainer = newRetainer(db, broker, options)
 	return s, nil
 }
@@ -126,6 +128,9 @@ func (s *Store) Commands() *Commands { return s.commands }
 
 // Audit returns the store's rdev.Audit.
 func (s *Store) Audit() *Audit { return s.audit }
+
+// Limits returns the store's auth.LimitStore.
+func (s *Store) Limits() *Limits { return s.limits }
 
 // Retain enforces the limits of the Options now and returns when that is done.
 func (s *Store) Retain(ctx context.Context) error { return s.retainer.retain(ctx) }

@@ -104,7 +104,43 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- What keys have used of their rate. Unlogged: after a crash of the server they
+-- begin anew, and no request waits for its disk.
+CREATE UNLOGGED TABLE rates (
+    key   text PRIMARY KEY,
+    whole bigint NOT NULL, -- when the burst is whole again, microseconds since 1970
+    taken bigint NOT NULL, -- by the last statement
+    now   bigint NOT NULL  -- in it
+) WITH (fillfactor = 50);
+
+-- How many streams of a key a server has open, by a lease.
+CREATE UNLOGGED TABLE seats (
+    holder text NOT NULL,
+    key    text NOT NULL,
+    n      int NOT NULL,
+    until  timestamptz NOT NULL,
+    PRIMARY KEY (key, holder)
+) WITH (fillfactor = 50);
+CREATE INDEX seats_of_holder ON seats (holder);
+
+-- Advisory lock 1919181827: of a key's seats.
+-- +goose StatementBegin
+CREATE FUNCTION rdev_hold(who text, k text, wanted int, most int, ttl interval) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(1919181827, hashtext(k));
+    IF wanted + (SELECT coalesce(sum(s.n), 0) FROM seats s WHERE s.key = k AND s.holder <> who AND s.until > clock_timestamp()) > most THEN
+        RETURN false;
+    END IF;
+    INSERT INTO seats VALUES (who, k, wanted, clock_timestamp() + ttl)
+        ON CONFLICT (key, holder) DO UPDATE SET n = excluded.n, until = excluded.until;
+    RETURN true;
+END $$;
+-- +goose StatementEnd
+
 -- +goose Down
+DROP FUNCTION rdev_hold(text, text, int, int, interval);
+DROP TABLE seats;
+DROP TABLE rates;
 DROP FUNCTION rdev_admit(text[]);
 DROP FUNCTION rdev_enter(text, text, int[], int, boolean);
 DROP FUNCTION rdev_full(text, text, int[]);
