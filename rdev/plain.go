@@ -1,6 +1,10 @@
 package rdev
 
-import "regexp"
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
 
 // forProgrammers matches the parts of an error's text that say which package it
 // is from and which command it is of, which whoever reads it has asked about.
@@ -11,5 +15,7 @@ var forProgrammers = regexp.MustCompile(`(^|: )(?:` +
 // plain is the text of an error as it is told to users. The error itself keeps
 // all of it, for the log.
 func plain(err error) string {
-	return forProgrammers.ReplaceAllString(err.Error(), "$1")
+	text := forProgrammers.ReplaceAllString(err.Error(), "$1")
+	// Two layers may have said the same.
+	return strings.Join(slices.Compact(strings.Split(text, ": ")), ": ")
 }

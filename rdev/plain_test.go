@@ -20,9 +20,10 @@ func TestPlain(t *testing.T) {
 		"exec/shim: start \"nosuch\": program not found: no such file":                    "start \"nosuch\": program not found: no such file",
 		"command lost: exec/kube: execute " + id + ": exec/shim: " + id + ": gone":        "command lost: gone",
 		"rdev: execute " + id + ": command lost":                                          "command lost",
-		"execute order: 66":                                                               "execute order: 66",
-		"it said: exec: format error":                                                     "it said: format error",
-		"":                                                                                "",
+		"exec/shim: execute " + id + ": command lost: command lost: the pod was deleted":  "command lost: the pod was deleted",
+		"execute order: 66":           "execute order: 66",
+		"it said: exec: format error": "it said: format error",
+		"":                            "",
 	} {
 		if got := plain(errors.New(text)); got != want {
 			t.Errorf("plain(%q) = %q, want %q", text, got, want)

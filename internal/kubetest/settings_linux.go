@@ -149,7 +149,8 @@ disabled_plugins = [
 `
 
 // Nothing is evicted or collected however full the machine is, and nothing of
-// the machine is changed.
+// the machine is changed. Volumes are measured often, so that one beyond its own
+// limit is noticed soon.
 const kubeletSettings = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: 127.0.0.1
@@ -171,6 +172,7 @@ failSwapOn: false
 enforceNodeAllocatable: []
 evictionHard: {}
 imageGCHighThresholdPercent: 100
+volumeStatsAggPeriod: 5s
 makeIPTablesUtilChains: false
 resolvConf: ""
 volumePluginDir: %s/volumeplugins
