@@ -22,6 +22,7 @@ func (s *Server) authenticate(x *exchange) error {
 		return err
 	}
 	x.caller = caller
+	s.startSpan(x)
 	if !caller.Can(x.route.scope) {
 		return lacksScope(x.route.scope)
 	}

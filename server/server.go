@@ -108,7 +108,6 @@ func (s *Server) serve(x *exchange) error {
 	if !s.match(x, x.r.Method, path) {
 		return s.noRoute(x, path)
 	}
-	s.startSpan(x)
 	if err := x.refuseBody(); err != nil {
 		return err
 	}

@@ -10,11 +10,10 @@ import (
 )
 
 // startSpan begins the span of a request, below the caller's if that sent a
-// traceparent. It is called when the route is known and asks for a key: probes
-// and strangers' guesses make no spans. Without a TracerProvider it does
-// nothing.
+// traceparent. It is called when the caller is known: probes and strangers
+// make no spans. Without a TracerProvider it does nothing.
 func (s *Server) startSpan(x *exchange) {
-	if s.tracer == nil || x.route.scope == "" {
+	if s.tracer == nil {
 		return
 	}
 	ctx := propagation.TraceContext{}.Extract(x.r.Context(), propagation.HeaderCarrier(x.r.Header))
