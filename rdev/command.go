@@ -40,7 +40,11 @@ type Command struct {
 	// Result is how the process ended, nil as long as it has not, and for
 	// ever if its end was not seen.
 	Result *exec.Result
-	// Code and Message say why there is no Result, in a terminal state.
+	// Claude is what claude reported of its run, nil if it did not, and for
+	// other commands.
+	Claude *ClaudeResult
+	// Code and Message say why there is no Result, in a terminal state; or,
+	// where there is one, CodeClaudeError and what claude reported.
 	Code    Code
 	Message string
 
@@ -76,6 +80,15 @@ type Command struct {
 
 // StreamID is the id of the command's stream: its own.
 func (c Command) StreamID() string { return c.ID }
+
+// ClaudeSession is the SessionID of Claude, empty if there is none. Stores keep
+// it for CommandFilter.ClaudeSession.
+func (c Command) ClaudeSession() string {
+	if c.Claude == nil {
+		return ""
+	}
+	return c.Claude.SessionID
+}
 
 // NewCommandID returns a fresh id for a command made at now.
 func NewCommandID(now time.Time) string {
@@ -129,6 +142,9 @@ type CommandFilter struct {
 	States  []State // in one of these states
 	Type    policy.Type
 	KeyID   string
+	// ClaudeSession selects the ended commands whose ClaudeResult has this
+	// SessionID.
+	ClaudeSession string
 	// Before selects the records with an ID below this one: the ID of the
 	// last record of the page before.
 	Before string

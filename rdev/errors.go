@@ -35,7 +35,8 @@ const (
 	CodeNotExecutable     Code = "NOT_EXECUTABLE"
 	CodeConflict          Code = "CONFLICT"
 	CodeCommandLost       Code = "COMMAND_LOST"
-	CodeCanceled          Code = "CANCELED" // ended before it started
+	CodeCanceled          Code = "CANCELED"     // ended before it started
+	CodeClaudeError       Code = "CLAUDE_ERROR" // claude exited, and did not do what it was asked to
 	CodeRateLimited       Code = "RATE_LIMITED"
 	CodeTooManyCommands   Code = "TOO_MANY_COMMANDS"
 	CodeTooManyStreams    Code = "TOO_MANY_STREAMS"

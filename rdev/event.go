@@ -10,30 +10,44 @@ import (
 	"github.com/orchard9/rdev/stream"
 )
 
+// An outcome is how a command ended, as its terminal event tells it.
+type outcome struct {
+	State   State
+	Code    Code
+	Message string
+	Result  *exec.Result // nil if the end of the process was not seen
+	Claude  *ClaudeResult
+}
+
 // completeData is the Data of a stream.Complete event.
 type completeData struct {
-	ExitCode   int    `json:"exit_code"` // -1 if a signal ended the process
-	DurationMS int64  `json:"duration_ms"`
-	State      State  `json:"state"`
-	Signal     string `json:"signal,omitempty"`
-	Truncated  bool   `json:"truncated,omitempty"`
+	ExitCode   int           `json:"exit_code"` // -1 if a signal ended the process
+	DurationMS int64         `json:"duration_ms"`
+	State      State         `json:"state"`
+	Signal     string        `json:"signal,omitempty"`
+	Truncated  bool          `json:"truncated,omitempty"`
+	Code       Code          `json:"code,omitempty"`
+	Message    string        `json:"message,omitempty"`
+	Claude     *ClaudeResult `json:"claude,omitempty"`
 }
 
 // failedData is the Data of a stream.Failed event.
 type failedData struct {
-	Code    Code   `json:"code"`
-	Message string `json:"message"`
-	State   State  `json:"state"`
+	Code    Code          `json:"code"`
+	Message string        `json:"message"`
+	State   State         `json:"state"`
+	Claude  *ClaudeResult `json:"claude,omitempty"`
 }
 
-func completeEvent(seq uint64, state State, r exec.Result) stream.Event {
+func (o outcome) event(seq uint64) stream.Event {
+	r := o.Result
+	if r == nil {
+		return terminalEvent(seq, stream.Failed, failedData{Code: o.Code, Message: o.Message, State: o.State, Claude: o.Claude})
+	}
 	return terminalEvent(seq, stream.Complete, completeData{
-		ExitCode: r.ExitCode, DurationMS: r.Duration.Milliseconds(), State: state, Signal: r.Signal, Truncated: r.Truncated,
+		ExitCode: r.ExitCode, DurationMS: r.Duration.Milliseconds(), State: o.State, Signal: r.Signal, Truncated: r.Truncated,
+		Code: o.Code, Message: o.Message, Claude: o.Claude,
 	})
-}
-
-func failedEvent(seq uint64, state State, code Code, message string) stream.Event {
-	return terminalEvent(seq, stream.Failed, failedData{Code: code, Message: message, State: state})
 }
 
 func terminalEvent(seq uint64, kind stream.Kind, data any) stream.Event {
@@ -159,11 +173,12 @@ func DecodeOutput(e stream.Event) (exec.Line, error) {
 	return l, nil
 }
 
-// decodeTerminal returns what a terminal event says of the command's end.
-func decodeTerminal(e stream.Event) (state State, code Code, message string, err error) {
+// decodeTerminal returns what a terminal event says of the command's end, all
+// but the Result.
+func decodeTerminal(e stream.Event) (outcome, error) {
 	var data failedData
 	if err := json.Unmarshal(e.Data, &data); err != nil {
-		return "", "", "", fmt.Errorf("rdev: decode terminal event %d: %w", e.Seq, err)
+		return outcome{}, fmt.Errorf("rdev: decode terminal event %d: %w", e.Seq, err)
 	}
-	return data.State, data.Code, data.Message, nil
+	return outcome{State: data.State, Code: data.Code, Message: data.Message, Claude: data.Claude}, nil
 }

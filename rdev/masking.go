@@ -134,7 +134,11 @@ func (w *worker) publishMasked(lines []exec.Line) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	return w.publish(outputEvents(lines))
+	if err := w.publish(outputEvents(lines)); err != nil {
+		return err
+	}
+	w.watch.lines(lines)
+	return nil
 }
 
 // publishHeld publishes what was held for long enough.

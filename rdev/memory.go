@@ -115,6 +115,7 @@ func (f CommandFilter) selects(c Command) bool {
 		(len(f.States) == 0 || slices.Contains(f.States, c.State)) &&
 		(f.Type == "" || c.Type == f.Type) &&
 		(f.KeyID == "" || c.KeyID == f.KeyID) &&
+		(f.ClaudeSession == "" || c.ClaudeSession() == f.ClaudeSession) &&
 		(f.Before == "" || c.ID < f.Before)
 }
 
@@ -180,6 +181,10 @@ func asStored(c Command) Command {
 		result.Survivors = slices.Clone(result.Survivors)
 		c.Result = &result
 		times = append(times, &result.Started, &result.Ended)
+	}
+	if c.Claude != nil {
+		claude := *c.Claude
+		c.Claude = &claude
 	}
 	for _, t := range times {
 		*t = t.UTC().Truncate(time.Microsecond)

@@ -59,6 +59,9 @@ type Config struct {
 	MaxWait  time.Duration
 	// Grace is the time between TERM and KILL. Defaults to exec.DefaultGrace.
 	Grace time.Duration
+	// ClaudeGrace is how long a claude may go on without printing anything
+	// after its result, before it is ended. Defaults to 10 s.
+	ClaudeGrace time.Duration
 	// LeaveRunning says that Close detaches from the running commands, for an
 	// executor that keeps them, and that the next Service over the same
 	// records goes on with them. Defaults to false: Close cancels them.
@@ -115,6 +118,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.AuditAge == 0 {
 		c.AuditAge = 365 * 24 * time.Hour
+	}
+	if c.ClaudeGrace == 0 {
+		c.ClaudeGrace = 10 * time.Second
 	}
 	if c.Replica == "" {
 		c.Replica = "replica-" + strings.ToLower(rand.Text())

@@ -34,6 +34,8 @@ type worker struct {
 	// told is what was published when the worker began to execute.
 	told  uint64
 	fresh bool
+	// watch follows the output of a claude, nil for other commands.
+	watch *claudeWatch
 	// begun is cmd as it was when the worker began, for others to read.
 	begun Command
 	// ending is set before readers can see the terminal event, done is closed
@@ -100,9 +102,14 @@ func (w *worker) release() {
 // run does the work. An error means that the record is not in a terminal
 // state: the next Service over it tries again.
 func (w *worker) run() error {
+	w.watch = w.newWatch()
+	defer w.watch.stop()
 	if w.cmd.State == StateRunning && !w.fresh { // another worker may have published
 		ended, err := w.catchUp()
 		if err != nil || ended {
+			return err
+		}
+		if err := w.replay(); err != nil {
 			return err
 		}
 	}
@@ -230,45 +237,50 @@ func (w *worker) publish(events []stream.Event) error {
 // record is only ever terminal when its stream is, so that whoever restarts
 // after a crash in between finds the record unfinished and mends it.
 func (w *worker) finish(result exec.Result, err error) error {
-	var event stream.Event
-	var final *exec.Result
-	seq := w.published + 1
+	w.watch.stop()
+	var o outcome
 	if err == nil {
-		final = &result
-		event = completeEvent(seq, stateOf(result), result)
+		o = outcome{State: stateOf(result), Result: &result}
+		cause := context.Cause(w.ctx)
+		canceled := !w.cmd.CancelRequestedAt.IsZero() || cause != nil && !errors.Is(cause, errAfterResult)
+		o = w.watch.judge(o, canceled)
 	} else {
-		state, code, message := w.failure(err)
-		event = failedEvent(seq, state, code, w.masking.set.String(message))
+		o.State, o.Code, o.Message = w.failure(err)
+		o.Message = w.masking.set.String(o.Message)
 	}
-	w.ending.Store(true)
-	if err := w.publish([]stream.Event{event}); err != nil && !errors.Is(err, stream.ErrClosed) {
+	if o.Claude, err = w.claudeResult(); err != nil {
 		return err
 	}
-	return w.record(seq, final)
+	seq := w.published + 1
+	w.ending.Store(true)
+	if err := w.publish([]stream.Event{o.event(seq)}); err != nil && !errors.Is(err, stream.ErrClosed) {
+		return err
+	}
+	return w.record(seq, o.Result)
 }
 
 // record makes the record say what the terminal event at seq says. That event
 // is read back: if two owners ended the command, the first one's word counts,
 // and result is recorded only if it is that one's.
 func (w *worker) record(seq uint64, result *exec.Result) error {
-	var state State
-	var code Code
-	var message string
+	var o outcome
 	err := w.retry("read end of stream", func(ctx context.Context) error {
 		e, err := w.terminal(ctx, seq)
 		if err != nil {
 			return err
 		}
-		state, code, message, err = decodeTerminal(e)
+		if o, err = decodeTerminal(e); e.Kind == stream.Complete {
+			o.Result = result
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	err = w.update("record end", func(c *Command) error {
-		c.State, c.Code, c.Message, c.EndedAt = state, code, message, w.s.now()
-		if result != nil && code == "" {
-			c.Result, c.EndedAt = result, result.Ended.UTC().Truncate(time.Microsecond)
+		c.State, c.Code, c.Message, c.Claude, c.EndedAt = o.State, o.Code, o.Message, o.Claude, w.s.now()
+		if o.Result != nil {
+			c.Result, c.EndedAt = o.Result, o.Result.Ended.UTC().Truncate(time.Microsecond)
 		}
 		c.Spec.Argv = maskAll(w.masking.set, c.Spec.Argv)
 		c.Audit = w.s.outcome(*c)

@@ -28,6 +28,8 @@ type commandData struct {
 
 	Result *resultData `json:"result,omitzero"`
 	Error  *causeData  `json:"error,omitzero"`
+	// Claude is what claude reported, in the names of the core.
+	Claude *rdev.ClaudeResult `json:"claude,omitzero"`
 }
 
 // resultData says how the process ended, if that was seen.
@@ -42,7 +44,8 @@ type resultData struct {
 	Survivors   []int  `json:"survivors,omitzero"`
 }
 
-// causeData says why there is no result, in a terminal state.
+// causeData says why there is no result, in a terminal state, or what claude
+// reported.
 type causeData struct {
 	Code    rdev.Code `json:"code"`
 	Message string    `json:"message"`
@@ -57,7 +60,7 @@ func (s *Server) commandDataOf(c rdev.Command) commandData {
 	data := commandData{
 		ID: c.ID, Project: c.Project, Type: c.Type, Policy: c.Policy, Argv: c.Argv, State: c.State, KeyID: c.KeyID,
 		StreamID: c.StreamID(), EventsURL: s.eventsURL(c),
-		CreatedAt: c.CreatedAt, StartedAt: c.StartedAt, EndedAt: c.EndedAt, CancelRequestedAt: c.CancelRequestedAt,
+		CreatedAt: c.CreatedAt, StartedAt: c.StartedAt, EndedAt: c.EndedAt, CancelRequestedAt: c.CancelRequestedAt, Claude: c.Claude,
 	}
 	if r := c.Result; r != nil {
 		data.Result = &resultData{
@@ -65,7 +68,8 @@ func (s *Server) commandDataOf(c rdev.Command) commandData {
 			Lines: r.Lines, StdoutBytes: r.StdoutBytes, StderrBytes: r.StderrBytes,
 			Truncated: r.Truncated, Survivors: r.Survivors,
 		}
-	} else if c.Code != "" {
+	}
+	if c.Code != "" {
 		data.Error = &causeData{c.Code, c.Message}
 	}
 	return data

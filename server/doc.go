@@ -29,7 +29,7 @@
 //
 // The code is for programs; messages change. The details of INVALID_ARGUMENT are
 // {"field", "problem"}, those of COMMAND_REJECTED {"rule", "field", "token",
-// "column", "reason"}, those of a FORBIDDEN for want of a scope {"scope"}.
+// "column", "reason", "hint"?}, those of a FORBIDDEN for want of a scope {"scope"}.
 //
 //	400 INVALID_ARGUMENT
 //	401 UNAUTHENTICATED
@@ -49,6 +49,7 @@
 //	422 COMMAND_REJECTED        the policy refuses it
 //	422 COMMAND_NOT_FOUND       no such program
 //	422 NOT_EXECUTABLE
+//	422 CLAUDE_ERROR            claude exited, and did not do what it was asked to
 //	422 OUTPUT_LIMIT
 //	429 RATE_LIMITED            with Retry-After, as all that may pass
 //	429 TOO_MANY_COMMANDS
@@ -59,8 +60,8 @@
 //	504 DEADLINE_EXCEEDED
 //	507 INSUFFICIENT_STORAGE
 //
-// COMMAND_NOT_FOUND, NOT_EXECUTABLE, POD_NOT_FOUND and COMMAND_LOST are usually
-// no answers but how a command ended.
+// COMMAND_NOT_FOUND, NOT_EXECUTABLE, POD_NOT_FOUND, CLAUDE_ERROR and
+// COMMAND_LOST are usually no answers but how a command ended.
 //
 // # Projects
 //
@@ -101,11 +102,19 @@
 //
 // A command is {"id", "project", "type", "policy", "argv", "state", "key_id",
 // "stream_id", "events_url", "created_at", "started_at"?, "ended_at"?, "cancel_requested_at"?,
-// "result"?, "error"?}. The state is queued, running, succeeded, failed,
+// "result"?, "error"?, "claude"?}. The state is queued, running, succeeded, failed,
 // canceled, timed_out or lost. The result is {"exit_code", "signal"?,
 // "duration_ms", "lines", "stdout_bytes", "stderr_bytes", "truncated"?,
 // "survivors"?}; a command that ended without an exit code has an "error" instead,
 // {"code", "message"}.
+//
+// A claude has a "claude" besides, taken from the result event that it prints:
+// {"subtype", "is_error", "session_id"?, "turns", "permission_denials", "usage",
+// "cost_usd", "session_usage", "session_cost_usd"}, with {"input_tokens",
+// "output_tokens", "cache_read_tokens", "cache_write_tokens"} for a usage. The
+// first usage and cost are what the command added, the others the session's.
+// Without a result, or with one that reports an error or a limit, the command is
+// failed with the error CLAUDE_ERROR, whatever the exit code.
 //
 // # Events
 //
@@ -120,7 +129,8 @@
 //	gap        {"from", "to", "reason"}: these are gone; the reason is retention or
 //	           log_truncated; its id leads behind the gap
 //	heartbeat  {"timestamp", "head_seq"}; every 15 s, without an id
-//	complete   {"exit_code", "duration_ms", "state", "signal"?, "truncated"?}
+//	complete   {"exit_code", "duration_ms", "state", "signal"?, "truncated"?};
+//	           for a claude also "claude", "code" and "message", as in a command
 //	error      {"code", "message", "state"}: the command ended without an exit code
 //
 // Exactly one of complete and error is the last event; then the body ends. In an

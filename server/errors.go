@@ -71,6 +71,7 @@ var statuses = map[rdev.Code]struct {
 	rdev.CodeNotExecutable:     {http.StatusUnprocessableEntity, "the program cannot be executed"},
 	rdev.CodeConflict:          {http.StatusConflict, ""},
 	rdev.CodeCommandLost:       {http.StatusConflict, "how the command ended is unknown"},
+	rdev.CodeClaudeError:       {http.StatusUnprocessableEntity, "claude reported an error"},
 	rdev.CodeCanceled:          {http.StatusConflict, "the command was cancelled"},
 	rdev.CodeRateLimited:       {http.StatusTooManyRequests, "too many requests"},
 	rdev.CodeTooManyCommands:   {http.StatusTooManyRequests, "too many commands are running"},

@@ -256,7 +256,7 @@ func TestFollow(t *testing.T) {
 func TestRealCommand(t *testing.T) {
 	is := is.New(t)
 	st := newRealStand(t)
-	key := st.key([]auth.Scope{auth.ScopeCommandsShell, auth.ScopeStreamsRead, auth.ScopeCommandsRead}, "web")
+	key := st.key([]auth.Scope{auth.ScopeCommandsShell, auth.ScopeShellUnrestricted, auth.ScopeStreamsRead, auth.ScopeCommandsRead}, "web")
 	c := st.client(key, nil)
 	cmd, err := c.RunShell(t.Context(), "web", client.Shell{Argv: []string{"sh", "-c", `echo "$WORD"; echo bad >&2; exit 7`}, Env: map[string]string{"WORD": "hello"}}, nil)
 	is.NoErr(err)

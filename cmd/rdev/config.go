@@ -43,6 +43,7 @@ type Config struct {
 	DefaultTimeout  time.Duration `koanf:"default_timeout" default:"1h" flag:"default-timeout" for:"serve" help:"time limit of a command that asks for none"`
 	MaxTimeout      time.Duration `koanf:"max_timeout" default:"24h" flag:"max-timeout" for:"serve" help:"longest time limit that a command may ask for"`
 	MaxOutput       int64         `koanf:"max_output" default:"268435456" flag:"max-output" for:"serve" help:"bytes of output that are kept of one command"`
+	ClaudeGrace     time.Duration `koanf:"claude_grace" default:"10s" flag:"claude-grace" for:"serve" help:"how long claude may stay silent after its result before it is ended"`
 	KeepFor         time.Duration `koanf:"keep_for" default:"168h" flag:"keep-for" for:"serve" help:"how long the output of ended commands is kept"`
 	KeepBytes       int64         `koanf:"keep_bytes" default:"1073741824" flag:"keep-bytes" for:"serve" help:"bytes of output that are kept over all commands; the oldest goes first"`
 	MetricsAddr     string        `koanf:"metrics_addr" flag:"metrics-addr" for:"serve" help:"address for Prometheus metrics at /metrics, without a key; empty: none"`
@@ -115,6 +116,7 @@ func (c Config) check() error {
 	}{
 		{"shutdown_timeout", int64(c.ShutdownTimeout)},
 		{"default_timeout", int64(c.DefaultTimeout)},
+		{"claude_grace", int64(c.ClaudeGrace)},
 		{"max_timeout", int64(c.MaxTimeout)},
 		{"max_output", c.MaxOutput},
 		{"keep_for", int64(c.KeepFor)},

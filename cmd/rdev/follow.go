@@ -183,6 +183,10 @@ func endExit(end client.End) int {
 		return exitTimeout
 	case end.State == client.Cancelled:
 		return exitInterrupted
+	case end.State == client.Succeeded: // a claude that hung after its result was ended
+		return exitOK
+	case end.Code == client.ClaudeError && end.ExitCode != nil && *end.ExitCode == 0:
+		return exitFailed
 	case end.ExitCode != nil && end.Signal != "":
 		return signalExit(end.Signal)
 	case end.ExitCode != nil:

@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/base64"
+	"fmt"
 	"io"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/orchard9/rdev/server/client"
@@ -85,10 +87,39 @@ func (p *textPrinter) end(end *client.End, _ error) error {
 		p.a.notice("%q cannot be executed", p.argv[0])
 	case end.ExitCode == nil:
 		p.a.notice("%s (%s)", plain(end.Message), string(end.Code))
+	case end.Code == client.ClaudeError:
+		p.a.notice("%s (%s)", plain(end.Message), string(end.Code))
+	case end.State == client.Succeeded: // a claude may have been ended after its result
 	case end.Signal != "":
 		p.a.notice("ended by %s", end.Signal)
 	}
+	if c := end.Claude; c != nil {
+		p.a.notice("%s", claudeLine(c))
+	}
 	return nil
+}
+
+// claudeLine sums up a run of claude.
+func claudeLine(c *client.ClaudeResult) string {
+	line := fmt.Sprintf("claude: %s, %d tokens in, %d out, %d from the cache, $%.4f",
+		counted(c.Turns, "turn"), c.Usage.InputTokens+c.Usage.CacheWriteTokens, c.Usage.OutputTokens, c.Usage.CacheReadTokens, c.CostUSD)
+	if c.SessionCostUSD > c.CostUSD {
+		line += fmt.Sprintf(" ($%.4f in the session)", c.SessionCostUSD)
+	}
+	if c.Denials > 0 {
+		line += "; " + counted(c.Denials, "use") + " of tools denied"
+	}
+	if c.SessionID != "" {
+		line += "; go on with --session-id " + plain(c.SessionID)
+	}
+	return line
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // An eventLine is an event in JSON. The names are those of the API.
@@ -116,6 +147,8 @@ type endLine struct {
 	Truncated  bool         `json:"truncated,omitempty"`
 	Code       client.Code  `json:"code,omitempty"`
 	Message    string       `json:"message,omitempty"`
+
+	Claude *client.ClaudeResult `json:"claude,omitempty"`
 }
 
 func lineOf(e client.Event) eventLine {
@@ -139,7 +172,7 @@ func endOf(end *client.End, why error) eventLine {
 	}
 	line := eventLine{Event: "complete", endLine: &endLine{
 		State: end.State, ExitCode: end.ExitCode, Signal: end.Signal, DurationMS: end.DurationMS,
-		Truncated: end.Truncated, Code: end.Code, Message: end.Message,
+		Truncated: end.Truncated, Code: end.Code, Message: end.Message, Claude: end.Claude,
 	}}
 	if end.ExitCode == nil {
 		line.Event = "error"

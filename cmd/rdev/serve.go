@@ -125,6 +125,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		DefaultTimeout: c.DefaultTimeout,
 		MaxTimeout:     c.MaxTimeout,
 		MaxOutput:      c.MaxOutput,
+		ClaudeGrace:    c.ClaudeGrace,
 		LeaveRunning:   c.OnShutdown == "leave",
 		OnError:        failed,
 		TracerProvider: traces,

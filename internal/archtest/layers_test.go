@@ -32,7 +32,7 @@ var layers = []layer{
 	{"stream/streamtest", "stream"},
 	{"stream/sse", ""},
 	{"internal/mask", ""}, // finds secrets in text
-	{"rdev", "exec exec/policy auth stream internal/mask"},
+	{"rdev", "exec exec/policy auth stream internal/claudeout internal/mask"},
 	{"rdev/rdevtest", "rdev exec exec/policy auth stream"},
 	{"internal/chunk", "stream"},                                      // how the stores keep events
 	{"store/...", "rdev exec exec/policy auth stream internal/chunk"}, // rdev: they implement Commands

@@ -66,6 +66,7 @@ func command(n int) rdev.Command {
 		ID:        id,
 		Project:   "api",
 		Type:      policy.TypeShell,
+		Policy:    policy.Permissive,
 		Argv:      []string{"ls", "-la"},
 		State:     rdev.StateQueued,
 		KeyID:     "4fQ0aB7xYz12",

@@ -63,7 +63,12 @@ func listSelects(t *testing.T, s rdev.Commands) {
 		case 1:
 			c = update(t, s, c.ID, func(c *rdev.Command) { c.State = rdev.StateRunning })
 		case 2:
-			c = update(t, s, c.ID, func(c *rdev.Command) { c.State = rdev.StateCanceled })
+			c = update(t, s, c.ID, func(c *rdev.Command) {
+				c.State = rdev.StateCanceled
+				if n > 2 {
+					c.Claude = &rdev.ClaudeResult{Subtype: "success", SessionID: []string{"one", "two"}[n/10]}
+				}
+			})
 		}
 		records[n] = c
 	}
@@ -74,6 +79,10 @@ func listSelects(t *testing.T, s rdev.Commands) {
 		{Project: "ap"},
 		{Type: policy.TypeGit},
 		{KeyID: "key-two"},
+		{ClaudeSession: "one"},
+		{ClaudeSession: "two", Project: "api", Before: command(11).ID, States: []rdev.State{rdev.StateCanceled}},
+		{ClaudeSession: "two", Project: "web"},
+		{ClaudeSession: "three"},
 		{Before: command(5).ID},
 		{States: []rdev.State{rdev.StateQueued}},
 		{States: []rdev.State{rdev.StateQueued, rdev.StateRunning}},
@@ -87,6 +96,7 @@ func listSelects(t *testing.T, s rdev.Commands) {
 			if (filter.Project == "" || c.Project == filter.Project) &&
 				(filter.Type == "" || c.Type == filter.Type) &&
 				(filter.KeyID == "" || c.KeyID == filter.KeyID) &&
+				(filter.ClaudeSession == "" || c.ClaudeSession() == filter.ClaudeSession) &&
 				(filter.Before == "" || c.ID < filter.Before) &&
 				(len(filter.States) == 0 || slices.Contains(filter.States, c.State)) {
 				wanted = append(wanted, c.ID)

@@ -26,6 +26,11 @@ func updateStores(t *testing.T, s rdev.Commands) {
 	wanted.State, wanted.EndedAt = rdev.StateCanceled, moment().Add(time.Hour)
 	wanted.CancelRequestedAt = moment().Add(2 * time.Minute)
 	wanted.Code, wanted.Message = rdev.CodeCanceled, "it was cancelled"
+	wanted.Claude = &rdev.ClaudeResult{
+		Subtype: "error_max_turns", IsError: true, SessionID: "6e57a40c-ddd5-4d35-a23b-5453186726bb", Turns: 3, Denials: 1,
+		Usage: rdev.ClaudeUsage{InputTokens: 1, OutputTokens: 2, CacheReadTokens: 3, CacheWriteTokens: 4}, CostUSD: 0.001022251,
+		SessionUsage: rdev.ClaudeUsage{InputTokens: 5}, SessionCostUSD: 0.3,
+	}
 	wanted.Result = &exec.Result{
 		ExitCode: -1, Signal: "SIGTERM", Reason: exec.Canceled, Lines: 7, StdoutBytes: 8, StderrBytes: 9,
 		Truncated: true, Survivors: []int{4711}, Duration: 59*time.Minute + 1,
@@ -49,6 +54,7 @@ func updateKeeps(t *testing.T, s rdev.Commands) {
 	insert(t, s, repeatable(1))
 	updated := update(t, s, command(1).ID, func(c *rdev.Command) {
 		c.ID, c.Project, c.Type, c.KeyID = "cmd-other", "other", policy.TypeGit, "other"
+		c.Policy = policy.Strict
 		c.CreatedAt = moment().Add(time.Hour)
 		c.IdempotencyKey, c.RequestDigest = "other", "other"
 		c.RequestID, c.Trace = "other", rdev.Trace{}

@@ -21,6 +21,7 @@ const (
 	Gone            Code = "GONE"
 	Conflict        Code = "CONFLICT"
 	CommandLost     Code = "COMMAND_LOST"
+	ClaudeError     Code = "CLAUDE_ERROR"
 	Canceled        Code = "CANCELED"
 	RateLimited     Code = "RATE_LIMITED"
 	TooManyCommands Code = "TOO_MANY_COMMANDS"

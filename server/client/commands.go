@@ -27,8 +27,11 @@ type Command struct {
 
 	// Result says how the process ended, nil as long as that was not seen.
 	Result *Result `json:"result,omitempty"`
-	// Error says why there is no Result, in a terminal state.
+	// Error says why there is no Result, in a terminal state; with a Result,
+	// that claude reported an error (ClaudeError).
 	Error *Cause `json:"error,omitempty"`
+	// Claude is what claude reported of its run, nil if it did not.
+	Claude *ClaudeResult `json:"claude,omitempty"`
 }
 
 // State is where a command is in its life.

@@ -59,13 +59,18 @@ type End struct {
 	DurationMS int64  `json:"duration_ms"`
 	Truncated  bool   `json:"truncated"` // not all output was kept
 
+	// Code and Message say why there is no exit code, or with one that claude
+	// reported an error (ClaudeError).
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
+
+	// Claude is what claude reported of its run, nil if it did not.
+	Claude *ClaudeResult `json:"claude"`
 }
 
 // endOf returns what the record of an ended command says.
 func endOf(cmd Command) End {
-	end := End{State: cmd.State}
+	end := End{State: cmd.State, Claude: cmd.Claude}
 	if r := cmd.Result; r != nil {
 		end.ExitCode, end.Signal, end.DurationMS, end.Truncated = &r.ExitCode, r.Signal, r.DurationMS, r.Truncated
 	}

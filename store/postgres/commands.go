@@ -135,6 +135,9 @@ func (c *Commands) List(ctx context.Context, f rdev.CommandFilter, limit int) ([
 	if f.KeyID != "" {
 		add(`key_id = ?`, f.KeyID)
 	}
+	if f.ClaudeSession != "" {
+		add(`claude_session = ?`, f.ClaudeSession)
+	}
 	if f.Before != "" {
 		add(`id < ?`, f.Before)
 	}
@@ -175,8 +178,8 @@ func (c *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 		entries := after.Audit
 		after.Audit = nil
 		changed, err := changeAudited(ctx, c.db, entries, `UPDATE commands SET state = $3, cancel = $4, doc = $5, version = version + 1,
-				ended_at = CASE WHEN $6 THEN now() END
-			WHERE id = $1 AND version = $2`, id, version, after.State, !after.CancelRequestedAt.IsZero(), doc, after.State.Terminal())
+				ended_at = CASE WHEN $6 THEN now() END, claude_session = NULLIF($7, '')
+			WHERE id = $1 AND version = $2`, id, version, after.State, !after.CancelRequestedAt.IsZero(), doc, after.State.Terminal(), after.ClaudeSession())
 		if err != nil {
 			return rdev.Command{}, failed(ctx, "update command", err)
 		}

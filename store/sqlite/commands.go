@@ -34,20 +34,23 @@ const (
 	insertCommand = `INSERT INTO commands (id, project, type, state, key_id, created_at, ended_at, idempotency_key, turn, gate, body)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-	updateCommand = `UPDATE commands SET state = ?, ended_at = ?, body = ? WHERE id = ?`
+	updateCommand = `UPDATE commands SET state = ?, ended_at = ?, claude_session = ?, body = ? WHERE id = ?`
 )
 
 // Each list goes by another index. ?1 is the project, ?2 the states as a JSON
-// array, ?3 what ids are below, ?4 the type, ?5 the key, ?6 the limit.
+// array, ?3 what ids are below, ?4 the type, ?5 the key, ?6 the limit, ?7 the
+// session of claude.
 const (
 	listByProject = `SELECT body FROM commands WHERE project = ?1` +
 		` AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))` + listRest
 	listByState = `SELECT body FROM commands WHERE (?1 = '' OR project = ?1)` +
 		` AND state IN (SELECT value FROM json_each(?2))` + listRest
+	listBySession = `SELECT body FROM commands WHERE claude_session = ?7 AND claude_session <> '' AND (?1 = '' OR project = ?1)` +
+		` AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))` + listRest
 	listByID = `SELECT body FROM commands WHERE (?1 = '' OR project = ?1)` +
 		` AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))` + listRest
 
-	listRest = ` AND id < ?3 AND (?4 = '' OR type = ?4) AND (?5 = '' OR key_id = ?5) ORDER BY id DESC LIMIT ?6`
+	listRest = ` AND id < ?3 AND (?4 = '' OR type = ?4) AND (?5 = '' OR key_id = ?5) AND (?7 = '' OR claude_session = ?7) ORDER BY id DESC LIMIT ?6`
 
 	// aboveAllIDs stands for a filter without Before.
 	aboveAllIDs = "\U0010FFFF"
@@ -125,6 +128,8 @@ func (s *Commands) list(ctx context.Context, filter rdev.CommandFilter, limit in
 	}
 	query := listByID
 	switch {
+	case filter.ClaudeSession != "":
+		query = listBySession
 	case filter.Project != "":
 		query = listByProject
 	case len(filter.States) > 0:
@@ -132,7 +137,7 @@ func (s *Commands) list(ctx context.Context, filter rdev.CommandFilter, limit in
 	}
 	var bodies [][]byte
 	err = s.db.read.SelectContext(ctx, &bodies, query,
-		filter.Project, string(states), before, string(filter.Type), filter.KeyID, limit)
+		filter.Project, string(states), before, string(filter.Type), filter.KeyID, limit, filter.ClaudeSession)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +183,7 @@ func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 			}
 			defer func() { _, _ = tx.ExecContext(ctx, `PRAGMA secure_delete = fast`) }()
 		}
-		_, err = tx.ExecContext(ctx, updateCommand, string(after.State), micros(after.EndedAt), body, id)
+		_, err = tx.ExecContext(ctx, updateCommand, string(after.State), micros(after.EndedAt), after.ClaudeSession(), body, id)
 		if err != nil {
 			return err
 		}

@@ -41,8 +41,10 @@ CREATE TABLE commands (
     lease_until     timestamptz,
     turn            bigint,  -- of one that waits for a place
     gate            int[],   -- which places there are for it: rdev.Gate without Queue
+    claude_session  text,    -- of an ended claude that named one
     doc             bytea NOT NULL
 ) WITH (fillfactor = 50);
+CREATE INDEX commands_of_session ON commands (claude_session, id DESC) WHERE claude_session IS NOT NULL;
 CREATE INDEX commands_of_project ON commands (project, id DESC);
 CREATE INDEX commands_ended ON commands (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX commands_unfinished ON commands (id) WHERE state IN ('queued', 'running');

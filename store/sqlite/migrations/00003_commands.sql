@@ -12,6 +12,7 @@ CREATE TABLE commands (
     idempotency_key TEXT    NOT NULL,
     turn            INTEGER NOT NULL, -- of one that waits for a place, else 0
     gate            TEXT    NOT NULL, -- JSON: which places there are for it
+    claude_session  TEXT    NOT NULL DEFAULT '', -- of an ended claude that named one
     body            BLOB    NOT NULL  -- JSON
 ) STRICT;
 CREATE INDEX commands_by_project ON commands (project, id);
@@ -19,6 +20,7 @@ CREATE INDEX commands_by_state ON commands (state, id);
 CREATE INDEX commands_by_end ON commands (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX commands_by_idempotency_key ON commands (key_id, project, idempotency_key, created_at)
     WHERE idempotency_key <> '';
+CREATE INDEX commands_by_claude_session ON commands (claude_session, id) WHERE claude_session <> '';
 
 -- +goose Down
 DROP TABLE commands;
