@@ -36,6 +36,9 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	return prefix, nil
 }
 
+// ValidPrefix reports whether p is as ParsePrefix returns it.
+func ValidPrefix(p netip.Prefix) bool { return p.IsValid() && p == p.Masked() && !p.Addr().Is4In6() }
+
 // ParsePrefixes is ParsePrefix for each of the texts; its error names the one
 // that is wrong.
 func ParsePrefixes(texts []string) ([]netip.Prefix, error) {

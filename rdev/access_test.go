@@ -62,6 +62,10 @@ func TestEveryMethodChecksTheCaller(t *testing.T) {
 			_, _, err := s.CreateKey(ctx, p, rdev.KeySpec{Name: "n", Scopes: p.Scopes[:1], Projects: []auth.Pattern{"app"}})
 			return err
 		}},
+		{"NarrowKey", auth.ScopeKeysWrite, false, func(p auth.Principal) error {
+			_, err := s.NarrowKey(ctx, p, key.ID, rdev.KeyChange{})
+			return err
+		}},
 		{"RevokeKey", auth.ScopeKeysWrite, false, func(p auth.Principal) error { _, err := s.RevokeKey(ctx, p, key.ID); return err }},
 	} {
 		t.Run(m.name, func(t *testing.T) {

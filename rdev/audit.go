@@ -2,6 +2,7 @@ package rdev
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/orchard9/rdev/auth"
@@ -80,7 +81,10 @@ type AuditKey struct {
 	Name      string         `json:"name,omitempty"`
 	Scopes    []auth.Scope   `json:"scopes,omitempty"`
 	Projects  []auth.Pattern `json:"projects,omitempty"`
+	Policy    string         `json:"policy,omitempty"`
 	ExpiresAt time.Time      `json:"expires_at,omitzero"`
+	// AllowedAddresses are where it works from, empty for anywhere.
+	AllowedAddresses []netip.Prefix `json:"allowed_addresses,omitempty"`
 	// Replaces is the key that this one takes the place of, which works until
 	// ReplacedUntil.
 	Replaces      string    `json:"replaces,omitempty"`

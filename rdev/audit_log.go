@@ -83,7 +83,8 @@ func (s *Service) outcome(c Command) []AuditEntry {
 
 func madeKey(key auth.Key, replaces *auth.Replacement) AuditEntry {
 	e := AuditEntry{Event: AuditKeyCreate, Key: &AuditKey{
-		ID: key.ID, Name: key.Name, Scopes: key.Scopes, Projects: key.Projects, ExpiresAt: key.ExpiresAt,
+		ID: key.ID, Name: key.Name, Scopes: key.Scopes, Projects: key.Projects, Policy: key.Policy, ExpiresAt: key.ExpiresAt,
+		AllowedAddresses: key.AllowedAddresses,
 	}}
 	if replaces != nil {
 		e.Event, e.Key.Replaces, e.Key.ReplacedUntil = AuditKeyRotate, replaces.ID, replaces.Until

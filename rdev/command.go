@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ type Command struct {
 	State State
 	// KeyID is the key that asked for it, "admin" for the admin key.
 	KeyID string
+	// From is where it was asked for, the zero Addr if that is not known.
+	From netip.Addr
 
 	CreatedAt time.Time
 	StartedAt time.Time // zero while queued
@@ -126,7 +129,7 @@ type Commands interface {
 	// from one state to another that transitions does not allow, or edits a
 	// record in a terminal state, the answer is ErrStaleState and nothing is
 	// changed. An error from change is returned as it is. ID, Project, Type,
-	// Policy, KeyID, CreatedAt, the request's id and trace, and the
+	// Policy, KeyID, From, CreatedAt, the request's id and trace, and the
 	// idempotency fields cannot be changed: what
 	// change does to them is ignored. A record that reaches a terminal state
 	// loses the Stdin and the Env of its Spec.
@@ -159,7 +162,7 @@ func CheckUpdate(before, after Command) (Command, error) {
 		return before, ErrStaleState
 	}
 	after.ID, after.Project, after.Type, after.KeyID, after.CreatedAt = before.ID, before.Project, before.Type, before.KeyID, before.CreatedAt
-	after.Policy = before.Policy
+	after.Policy, after.From = before.Policy, before.From
 	after.IdempotencyKey, after.RequestDigest = before.IdempotencyKey, before.RequestDigest
 	after.RequestID, after.Trace = before.RequestID, before.Trace
 	if after.State.Terminal() {

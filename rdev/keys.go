@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/orchard9/rdev/auth"
@@ -13,7 +14,7 @@ import (
 // Bounds of keys.
 const (
 	MaxKeyName      = 100 // bytes
-	MaxKeyProjects  = 100 // patterns
+	MaxKeyProjects  = 100 // patterns; of addresses, auth.MaxAddresses
 	DefaultKeyGrace = 24 * time.Hour
 	MaxKeyGrace     = 7 * 24 * time.Hour
 )
@@ -29,6 +30,9 @@ type KeySpec struct {
 	// Policy is the widest level for commands of the key, whatever the
 	// projects allow. Defaults to the caller's, and may not be wider.
 	Policy policy.Level
+	// AllowedAddresses are where the key works from, plain prefixes
+	// (auth.ParsePrefix). Defaults to the caller's, and may let in nobody else.
+	AllowedAddresses []netip.Prefix
 	// ExpiresAt ends the key. Defaults to the caller's end, which it may not
 	// outlive.
 	ExpiresAt time.Time
@@ -54,7 +58,14 @@ func (s *Service) CreateKey(ctx context.Context, caller auth.Principal, spec Key
 	if spec.Policy == "" {
 		spec.Policy = policy.Level(caller.Policy)
 	}
-	if !covers(caller, auth.Key{Scopes: spec.Scopes, Projects: spec.Projects, Policy: string(spec.Policy)}) {
+	if len(spec.AllowedAddresses) == 0 {
+		spec.AllowedAddresses = caller.AllowedAddresses
+	}
+	key := auth.Key{
+		Name: spec.Name, Scopes: spec.Scopes, Projects: spec.Projects, Policy: string(spec.Policy),
+		AllowedAddresses: spec.AllowedAddresses, CreatedBy: caller.KeyID,
+	}
+	if !covers(caller, key) {
 		return auth.Key{}, auth.Secret{}, fmt.Errorf("%w: the key would be broader than the one that makes it", ErrForbidden)
 	}
 	if !caller.ExpiresAt.IsZero() {
@@ -65,10 +76,8 @@ func (s *Service) CreateKey(ctx context.Context, caller auth.Principal, spec Key
 			spec.ExpiresAt = caller.ExpiresAt
 		}
 	}
-	return s.storeKey(ctx, caller, auth.Key{
-		Name: spec.Name, Scopes: spec.Scopes, Projects: spec.Projects, Policy: string(spec.Policy),
-		CreatedBy: caller.KeyID, ExpiresAt: spec.ExpiresAt.UTC().Truncate(time.Microsecond),
-	}, nil)
+	key.ExpiresAt = spec.ExpiresAt.UTC().Truncate(time.Microsecond)
+	return s.storeKey(ctx, caller, key, nil)
 }
 
 // RotateKey makes a key with the same name, grants and lifetime as the one with
@@ -93,7 +102,10 @@ func (s *Service) RotateKey(ctx context.Context, caller auth.Principal, id strin
 	if !old.RevokedAt.IsZero() || !old.ExpiresAt.IsZero() && !old.ExpiresAt.After(now) {
 		return auth.Key{}, auth.Secret{}, fmt.Errorf("%w: key %s has ended and cannot be rotated", ErrStaleState, id)
 	}
-	next := auth.Key{Name: old.Name, Scopes: old.Scopes, Projects: old.Projects, Policy: old.Policy, CreatedBy: caller.KeyID}
+	next := auth.Key{
+		Name: old.Name, Scopes: old.Scopes, Projects: old.Projects, Policy: old.Policy,
+		AllowedAddresses: old.AllowedAddresses, CreatedBy: caller.KeyID,
+	}
 	if !old.ExpiresAt.IsZero() {
 		next.ExpiresAt = now.Add(old.ExpiresAt.Sub(old.CreatedAt))
 	}
@@ -106,7 +118,8 @@ func (s *Service) RotateKey(ctx context.Context, caller auth.Principal, id strin
 // storeKey gives the key its id, its secret and its date, and stores it.
 func (s *Service) storeKey(ctx context.Context, caller auth.Principal, key auth.Key, replaces *auth.Replacement) (auth.Key, auth.Secret, error) {
 	id, secret := auth.NewKey()
-	key.ID, key.Hash, key.CreatedAt = id, auth.HashSecret(secret), s.now()
+	key.ID, key.CreatedAt = id, s.now()
+	key.Hash, key.Algorithm = s.cfg.Hasher.Hash(secret)
 	key = auth.NewKeyRecord(key, replaces)
 	err := s.auditKey(ctx, caller, madeKey(key, replaces), func() error { return s.cfg.Keys.Create(ctx, key, replaces) })
 	if err != nil {
@@ -209,6 +222,14 @@ func (k KeySpec) validate(now time.Time) error {
 	}
 	if !k.Policy.Valid() {
 		return &ArgumentError{Field: "policy", Problem: "is not strict, restricted or permissive"}
+	}
+	if len(k.AllowedAddresses) > auth.MaxAddresses {
+		return &ArgumentError{Field: "allowed_addresses", Problem: fmt.Sprintf("has more than %d prefixes", auth.MaxAddresses)}
+	}
+	for i, prefix := range k.AllowedAddresses {
+		if !auth.ValidPrefix(prefix) {
+			return &ArgumentError{Field: fmt.Sprintf("allowed_addresses[%d]", i), Problem: "is no prefix in its plain form, such as 10.0.0.0/8"}
+		}
 	}
 	for i, scope := range k.Scopes {
 		if !scope.Valid() {

@@ -43,7 +43,7 @@ func keyLevel(bound string) policy.Level {
 
 // covers reports whether the key would allow nothing that the caller may not do.
 func covers(caller auth.Principal, key auth.Key) bool {
-	if !caller.Covers(key.Scopes, key.Projects) {
+	if !caller.CoversKey(key) {
 		return false
 	}
 	own, other := keyLevel(caller.Policy), keyLevel(key.Policy)

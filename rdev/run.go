@@ -122,6 +122,7 @@ func (s *Service) plan(caller auth.Principal, project Project, req Request) (Com
 		Argv:           maskAll(s.masksOf(plan.Env), plan.Asked),
 		State:          StateQueued,
 		KeyID:          caller.KeyID,
+		From:           caller.Addr,
 		CreatedAt:      now,
 		IdempotencyKey: req.IdempotencyKey,
 		RequestID:      req.RequestID,

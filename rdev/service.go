@@ -33,6 +33,10 @@ type Config struct {
 	Broker   stream.Broker // Required.
 	Keys     auth.KeyStore // Required.
 
+	// Hasher hashes the secrets of new keys; the Authenticator needs the same.
+	// Defaults to SHA-256.
+	Hasher *auth.Hasher
+
 	// Policy decides what a request becomes, at its Level in projects that
 	// have none of their own. Defaults to the restricted level. AllowShell and
 	// WidenClaude come from the scopes of each caller; what they are here does
@@ -78,6 +82,12 @@ type Config struct {
 	// whose names say that they are secret. It is asked when a command begins,
 	// and must not block. Defaults to none.
 	Secrets func() []auth.Secret
+
+	// LeaveOnKeyEnd says that a command goes on when its key is revoked or
+	// expires, or is narrowed so that it would not be let start the command
+	// any more. Defaults to false: the command is cancelled, by whichever
+	// Service runs it then.
+	LeaveOnKeyEnd bool
 
 	// Replica names this Service among those over the same records, if they
 	// implement Leases. Unique for ever. Defaults to a random name.
@@ -159,6 +169,7 @@ type Service struct {
 	cfg    Config
 	leases Leases       // nil if the records are this Service's alone
 	tracer trace.Tracer // nil if nobody traces
+	keys   *auth.Watch  // of the running commands; nil if they are left running
 
 	// base is the parent of every running command's context; stop ends it
 	// with the cause that tells the executor what to do with them.
@@ -198,6 +209,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	}
 	s.base, s.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.patience, s.giveUp = context.WithCancel(context.WithoutCancel(ctx))
+	s.watchKeys()
 	var keep context.Context
 	keep, s.stopKeeper = context.WithCancel(context.WithoutCancel(ctx))
 	if places, ok := cfg.Commands.(Queue); ok {
@@ -236,6 +248,9 @@ func (s *Service) Close(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		s.workers.Wait()
+		if s.keys != nil {
+			s.keys.Close()
+		}
 		s.stopKeeper()
 		s.keeper.Wait()
 		close(done)

@@ -64,8 +64,10 @@ func (s *Service) launch(cmd Command, fresh bool) {
 	}
 	s.running[cmd.ID] = w
 	s.mu.Unlock()
+	release := s.holdKey(w)
 	go func() {
 		defer s.workers.Done()
+		defer release()
 		defer close(w.done)
 		defer func() {
 			s.mu.Lock()
@@ -104,6 +106,7 @@ func (w *worker) release() {
 func (w *worker) run() error {
 	w.watch = w.newWatch()
 	defer w.watch.stop()
+	w.checkKey()
 	if w.cmd.State == StateRunning && !w.fresh { // another worker may have published
 		ended, err := w.catchUp()
 		if err != nil || ended {

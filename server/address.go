@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/orchard9/rdev/auth"
 )
 
 // clientAddr returns where the request comes from: the peer of the connection,
@@ -75,7 +77,7 @@ func plainAddr(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 func checkProxies(proxies []netip.Prefix) error {
 	for _, p := range proxies {
 		switch {
-		case !p.IsValid() || p != p.Masked() || p.Addr().Is4In6():
+		case !auth.ValidPrefix(p):
 			return fmt.Errorf("server: Config.TrustedProxies: %v is not a prefix in its plain form (see auth.ParsePrefix)", p)
 		case p.Bits() == 0:
 			return fmt.Errorf("server: Config.TrustedProxies: %v trusts everybody to say where they come from; name the proxies alone", p)

@@ -35,6 +35,9 @@ type Config struct {
 	AdminKeyFile    string        `koanf:"admin_key_file" for:"serve" help:"file that holds the admin key"`
 	AdminAddresses  []string      `koanf:"admin_addresses" for:"serve" help:"addresses and prefixes that the admin key works from, such as 10.0.0.0/8; empty: any"`
 	TrustedProxies  []string      `koanf:"trusted_proxies" for:"serve" help:"addresses and prefixes of the proxies before the server, whose X-Forwarded-For says where a request comes from; empty: none"`
+	Peppers         auth.Secret   `koanf:"peppers" for:"serve" help:"secrets that go into the hashes of keys, as id:secret, the newest first, with commas between"`
+	PepperFile      string        `koanf:"pepper_file" for:"serve" help:"file that holds the peppers, one id:secret a line, the newest first; empty: none"`
+	OnKeyEnd        string        `koanf:"on_key_end" default:"cancel" flag:"on-key-end" for:"serve" help:"what happens to the running commands of a key that is revoked, expires, or is narrowed so that it could not start them any more: cancel or leave"`
 	OnShutdown      string        `koanf:"on_shutdown" default:"cancel" flag:"on-shutdown" for:"serve" help:"what happens to running commands when the server stops: cancel or leave"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" default:"30s" flag:"shutdown-timeout" for:"serve" help:"how long the server waits at its end for commands and readers"`
 	Policy          string        `koanf:"policy" default:"restricted" flag:"policy" for:"serve" help:"what commands may be: strict, restricted (one program with its arguments, no shell) or permissive (a shell too, for keys with the scope commands:shell:unrestricted)"`
@@ -101,6 +104,7 @@ func (c Config) check() error {
 	}{
 		{"output", c.Output, []string{"text", "json", "jsonl"}},
 		{"executor", c.Executor, []string{"local", "kubernetes"}},
+		{"on_key_end", c.OnKeyEnd, []string{"cancel", "leave"}},
 		{"on_shutdown", c.OnShutdown, []string{"cancel", "leave"}},
 		{"policy", c.Policy, []string{"strict", "restricted", "permissive"}},
 		{"log_level", c.LogLevel, []string{"debug", "info", "warn", "error"}},

@@ -43,6 +43,7 @@ func loadConfig(flags *pflag.FlagSet, getenv func(string) string) (Config, error
 	}
 	c.APIKey = auth.NewSecret(strings.TrimSpace(getenv("RDEV_API_KEY")))
 	c.AdminKey = auth.NewSecret(strings.TrimSpace(getenv("RDEV_ADMIN_KEY")))
+	c.Peppers = auth.NewSecret(strings.TrimSpace(getenv("RDEV_PEPPERS")))
 	c.DatabaseURL = auth.NewSecret(strings.TrimSpace(getenv("RDEV_DATABASE_URL")))
 	c.DatabaseListenURL = auth.NewSecret(strings.TrimSpace(getenv("RDEV_DATABASE_LISTEN_URL")))
 	return c, c.check()

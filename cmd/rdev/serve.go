@@ -76,6 +76,10 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return err
 	}
+	hasher, err := keyHasher(c)
+	if err != nil {
+		return err
+	}
 	if err := openDataDir(c.DataDir); err != nil {
 		return err
 	}
@@ -109,7 +113,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	}
 	defer closing(&err, c.ShutdownTimeout, work.executor.Close)
 	authn, err := auth.NewAuthenticator(auth.AuthenticatorConfig{
-		Keys: counted.Keys(store.Keys()), AdminKey: key, AdminAddresses: adminFrom,
+		Keys: counted.Keys(store.Keys()), AdminKey: key, AdminAddresses: adminFrom, Hasher: hasher, OnError: failed,
 	})
 	if err != nil {
 		return adminKeyError(c, err)
@@ -127,6 +131,8 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		MaxOutput:      c.MaxOutput,
 		ClaudeGrace:    c.ClaudeGrace,
 		LeaveRunning:   c.OnShutdown == "leave",
+		LeaveOnKeyEnd:  c.OnKeyEnd == "leave",
+		Hasher:         hasher,
 		OnError:        failed,
 		TracerProvider: traces,
 	})

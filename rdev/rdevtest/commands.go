@@ -5,6 +5,7 @@ package rdevtest
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"testing"
 	"time"
@@ -70,6 +71,7 @@ func command(n int) rdev.Command {
 		Argv:      []string{"ls", "-la"},
 		State:     rdev.StateQueued,
 		KeyID:     "4fQ0aB7xYz12",
+		From:      netip.MustParseAddr("2001:db8::7"),
 		CreatedAt: moment().Add(time.Duration(n) * time.Second),
 
 		RequestDigest: fmt.Sprintf("digest %d", n),

@@ -2,6 +2,7 @@ package rdevtest
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -55,7 +56,7 @@ func updateKeeps(t *testing.T, s rdev.Commands) {
 	updated := update(t, s, command(1).ID, func(c *rdev.Command) {
 		c.ID, c.Project, c.Type, c.KeyID = "cmd-other", "other", policy.TypeGit, "other"
 		c.Policy = policy.Strict
-		c.CreatedAt = moment().Add(time.Hour)
+		c.CreatedAt, c.From = moment().Add(time.Hour), netip.Addr{}
 		c.IdempotencyKey, c.RequestDigest = "other", "other"
 		c.RequestID, c.Trace = "other", rdev.Trace{}
 	})

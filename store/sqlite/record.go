@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/orchard9/rdev/exec"
@@ -20,6 +21,7 @@ type record struct {
 	Argv              []string           `json:"argv"`
 	State             rdev.State         `json:"state"`
 	KeyID             string             `json:"key_id"`
+	From              netip.Addr         `json:"from,omitzero"`
 	CreatedAt         time.Time          `json:"created_at"`
 	StartedAt         time.Time          `json:"started_at,omitzero"`
 	EndedAt           time.Time          `json:"ended_at,omitzero"`
@@ -40,7 +42,7 @@ type record struct {
 
 func encodeRecord(c rdev.Command) ([]byte, error) {
 	r := record{
-		ID: c.ID, Project: c.Project, Type: c.Type, Policy: c.Policy, Argv: c.Argv, State: c.State, KeyID: c.KeyID,
+		ID: c.ID, Project: c.Project, Type: c.Type, Policy: c.Policy, Argv: c.Argv, State: c.State, KeyID: c.KeyID, From: c.From,
 		CreatedAt: stored(c.CreatedAt), StartedAt: stored(c.StartedAt), EndedAt: stored(c.EndedAt),
 		CancelRequestedAt: stored(c.CancelRequestedAt), WaitUntil: stored(c.WaitUntil),
 		Claude: c.Claude, Code: c.Code, Message: c.Message,
@@ -67,7 +69,7 @@ func decodeRecord(body []byte) (rdev.Command, error) {
 		return rdev.Command{}, fmt.Errorf("decode record: %w", err)
 	}
 	c := rdev.Command{
-		ID: r.ID, Project: r.Project, Type: r.Type, Policy: r.Policy, Argv: r.Argv, State: r.State, KeyID: r.KeyID,
+		ID: r.ID, Project: r.Project, Type: r.Type, Policy: r.Policy, Argv: r.Argv, State: r.State, KeyID: r.KeyID, From: r.From,
 		CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, EndedAt: r.EndedAt, CancelRequestedAt: r.CancelRequestedAt, WaitUntil: r.WaitUntil,
 		Result: r.Result, Claude: r.Claude, Code: r.Code, Message: r.Message,
 		IdempotencyKey: r.IdempotencyKey, RequestDigest: r.RequestDigest,
