@@ -86,6 +86,7 @@ var codes = []struct {
 	{ErrForbidden, CodeForbidden},
 	{ErrProjectNotFound, CodeProjectNotFound},
 	{ErrCommandNotFound, CodeUnknownCommand},
+	{ErrNoAudit, CodeNotFound},
 	{auth.ErrKeyNotFound, CodeKeyNotFound},
 	{auth.ErrKeyReplaced, CodeConflict},
 	{auth.ErrKeyRevoked, CodeConflict},

@@ -55,50 +55,60 @@ type refusalCount struct {
 	like AuditEntry
 }
 
-// NoteRefusal notes in the audit log that a request was refused before it came
-// to the Service, because of its key or a limit. Action is what it asked for;
-// caller may be no more than an address. An error that is no refusal, or that a
-// Service has returned, is not noted (again). It does not block: it is written
-// within about a second, and what is too much is counted.
-func (s *Service) NoteRefusal(ctx context.Context, caller auth.Principal, action, project string, err error) {
-	_ = s.noteRefusal(ctx, caller, action, project, err)
+// A Refusal is what NoteRefusal notes.
+type Refusal struct {
+	Action  string // what was asked for: the scope that it needs, as a rule
+	Project string // may be empty
+	Code    Code
+	Reason  string // no secret
 }
 
-// noteRefusal is NoteRefusal that returns the error, marked as noted.
-func (s *Service) noteRefusal(ctx context.Context, caller auth.Principal, action, project string, err error) error {
-	if s.cfg.Audit == nil || err == nil {
-		return err
+// NoteRefusal notes in the audit log that a request was refused before it came
+// to the Service, because of its key or a limit. caller may be no more than an
+// address. It does not block: it is written within about a second, and what is
+// too much is counted.
+func (s *Service) NoteRefusal(ctx context.Context, caller auth.Principal, r Refusal) {
+	if s.cfg.Audit == nil {
+		return
 	}
-	var noted *notedError
-	if errors.As(err, &noted) {
-		return err
-	}
-	code := CodeOf(err)
 	e := by(ctx, caller, AuditRefused)
-	e.Action, e.Code = action, code
-	switch code {
-	case CodeUnauthenticated:
-		e.Reason = string(auth.ReasonOf(err))
+	e.Action, e.Code, e.Reason = r.Action, r.Code, s.masks().String(r.Reason)
+	if ValidProjectName(r.Project) {
+		e.Project = r.Project
+	}
+	s.refusals.add(e, caller.Addr, time.Now())
+}
+
+// RefusalNoted reports whether an error is a refusal that the Service has noted
+// in its audit log.
+func RefusalNoted(err error) bool {
+	var noted *notedError
+	return errors.As(err, &noted)
+}
+
+// noteRefusal notes an error if it is a refusal, and returns it marked as noted.
+func (s *Service) noteRefusal(ctx context.Context, caller auth.Principal, action, project string, err error) error {
+	if s.cfg.Audit == nil || err == nil || RefusalNoted(err) {
+		return err
+	}
+	r := Refusal{Action: action, Project: project, Code: CodeOf(err)}
+	switch r.Code {
 	case CodeCommandRejected:
 		var refusal *policy.Refusal
 		if errors.As(err, &refusal) {
-			e.Reason = refusal.Code
+			r.Reason = refusal.Code
 		}
 	case CodeProjectNotFound:
 		if !errors.Is(err, errProjectHidden) {
 			return err
 		}
-		e.Reason = "the key does not see the project"
-	case CodeForbidden:
-		e.Reason = s.masks().String(err.Error())
-	case CodeRateLimited, CodeTooManyCommands, CodeTooManyStreams:
+		r.Reason = "the key does not see the project"
+	case CodeForbidden, CodeTooManyCommands, CodeTooManyStreams, CodeRateLimited:
+		r.Reason = err.Error()
 	default:
 		return err
 	}
-	if ValidProjectName(project) {
-		e.Project = project
-	}
-	s.refusals.add(e, caller.Addr, time.Now())
+	s.NoteRefusal(ctx, caller, r)
 	return &notedError{err}
 }
 

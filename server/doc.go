@@ -169,6 +169,22 @@
 // "projects", "created_at", "created_by", "expires_at"?, "revoked_at"?,
 // "last_used_at"?, "replaced_by"?}.
 //
+// # Audit
+//
+//	GET /audit  audit:read  {"rows": [row], "head"?, "next_cursor"?}
+//
+// The rows are newest first, with ?order=oldest the oldest; ?limit=, ?cursor=,
+// ?project=, ?key= and ?since= (a time) select. A key that does not see every
+// project gets the rows of those that it sees, and then a page may be short, or
+// empty, though there is a next_cursor. The head, {"seq", "hash"}, is where the
+// log ends, for keys that see all of it.
+//
+// A row is {"seq", "time", "event", …, "prev", "hash"}; the fields between are
+// those of AuditEntry in package rdev, and absent where they say nothing. The
+// events are command.intent, command.outcome, command.cancel, command.kill,
+// key.create, key.rotate, key.narrow, key.revoke, refused, refused.more and
+// audit.pruned.
+//
 // # Health
 //
 //	GET /healthz   no key  the process answers

@@ -49,6 +49,7 @@ func (x *exchange) reply(status int, data any) error {
 func (s *Server) fail(x *exchange, err error) {
 	e, status := describe(err)
 	x.code, x.cause = string(e.code), err
+	s.noteRefusal(x, e)
 	if x.status != 0 {
 		panic(http.ErrAbortHandler)
 	}

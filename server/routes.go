@@ -55,6 +55,8 @@ func routes() []route {
 		{http.MethodDelete, "/keys/:key", auth.ScopeKeysWrite, bodyNone, (*Server).revokeKey},
 		{http.MethodPost, "/keys/:key/rotate", auth.ScopeKeysWrite, bodyOptional, (*Server).rotateKey},
 
+		{http.MethodGet, "/audit", auth.ScopeAuditRead, bodyNone, (*Server).listAudit},
+
 		{http.MethodGet, "/healthz", "", bodyNone, (*Server).healthz},
 		{http.MethodGet, "/readyz", "", bodyNone, (*Server).readyz},
 		{http.MethodGet, "/openapi.yaml", "", bodyNone, (*Server).describeAPI},

@@ -115,6 +115,7 @@ func (s *Server) serve(x *exchange) error {
 		if err := s.authenticate(x); err != nil {
 			return err
 		}
+		x.r = x.r.WithContext(rdev.WithRequestID(x.r.Context(), x.id))
 	}
 	return x.route.handle(s, x)
 }

@@ -92,7 +92,7 @@ Others: 0 done, 1 failed, 2 wrong usage, 4 the key is missing or not allowed.`,
 	root.AddCommand(
 		grouped("run", a.serveCommand(), a.runCommand(), a.gitCommand(), a.claudeCommand())...)
 	root.AddCommand(
-		grouped("look", a.psCommand(), a.logsCommand(), a.cancelCommand(), a.projectsCommand(), a.keysCommand(), a.doctorCommand(), a.versionCommand())...)
+		grouped("look", a.psCommand(), a.logsCommand(), a.cancelCommand(), a.projectsCommand(), a.keysCommand(), a.auditCommand(), a.doctorCommand(), a.versionCommand())...)
 	root.AddCommand(a.shimCommand())
 	return root
 }
