@@ -39,6 +39,8 @@ type Answer struct {
 	Refused auth.Reason
 	// Rule is the policy's rule with COMMAND_REJECTED.
 	Rule string
+	// Limit is the one that refused with TOO_MANY_COMMANDS.
+	Limit rdev.Limit
 	// Streamed says that the answer was a stream, and Duration how long that
 	// lasted.
 	Streamed bool
@@ -61,6 +63,10 @@ func (s *Server) observe(x *exchange) {
 	var refusal *policy.Refusal
 	if errors.As(x.cause, &refusal) {
 		a.Rule = refusal.Code
+	}
+	var full *rdev.LimitError
+	if errors.As(x.cause, &full) {
+		a.Limit = full.Limit
 	}
 	s.cfg.Observer.Answered(a)
 }

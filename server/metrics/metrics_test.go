@@ -52,12 +52,12 @@ func wire(t *testing.T) (m *metrics.Metrics, service *rdev.Service, broker *stre
 	broker = stream.NewMemory(stream.MemoryConfig{})
 	t.Cleanup(broker.Shutdown)
 	keys := m.Keys(auth.NewMemory())
-	fake := &exectest.Fake{Targets: []string{"web"}, Programs: map[string]exectest.Script{
+	fake := &exectest.Fake{Targets: []string{"web", "small"}, Programs: map[string]exectest.Script{
 		"echo":  exectest.Lines("hi"),
 		"sleep": {Steps: []exectest.Step{{Text: "begun\n"}, {Delay: time.Hour}}},
 	}}
 	service, err := rdev.New(t.Context(), rdev.Config{
-		Executor: m.Executor(fake), Projects: rdev.FixedProjects(rdev.Project{Name: "web"}),
+		Executor: m.Executor(fake), Projects: rdev.FixedProjects(rdev.Project{Name: "web"}, rdev.Project{Name: "small", Limits: rdev.Limits{Commands: 1}}),
 		Commands: m.Commands(rdev.NewMemoryCommands()), Broker: m.Broker(broker), Keys: keys,
 	})
 	must(err)
@@ -171,13 +171,20 @@ func TestMetrics(t *testing.T) {
 		is.True(!strings.Contains(text, "madeupmethod"))
 	})
 	t.Run("LimitsAreCounted", func(t *testing.T) {
+		is := is.New(t)
+		for _, status := range []int{http.StatusCreated, http.StatusTooManyRequests} {
+			is.Equal(ask(t, http.MethodPost, url+"/projects/small/shell", `{"argv":["sleep","3"]}`, adminKey).StatusCode, status)
+		}
+		has(t, `rdev_limit_refusals_total{limit="project_commands"} 1`)
 		for _, code := range []rdev.Code{rdev.CodeRateLimited, rdev.CodeTooManyStreams, rdev.CodeTooManyStreams} {
 			m.Answered(server.Answer{Method: "GET", Status: 429, Code: code})
 		}
+		m.Answered(server.Answer{Method: "POST", Status: 429, Code: rdev.CodeTooManyCommands, Limit: rdev.LimitKeyCommands})
 		has(t,
 			`rdev_limit_refusals_total{limit="requests"} 1`,
 			`rdev_limit_refusals_total{limit="streams"} 2`,
-			`rdev_limit_refusals_total{limit="commands"} 0`,
+			`rdev_limit_refusals_total{limit="key_commands"} 1`,
+			`rdev_limit_refusals_total{limit="queue"} 0`,
 		)
 	})
 	t.Run("ShimsAreCounted", func(t *testing.T) {
@@ -207,7 +214,7 @@ func TestMetrics(t *testing.T) {
 	})
 	t.Run("GapsAreCounted", func(t *testing.T) {
 		cmd := run("sleep", "2")
-		has(t, `rdev_events_published_total 7`) // its first line is there
+		has(t, `rdev_events_published_total 8`) // its first line is there
 		broker.Trim(cmd.ID, 1)
 		ask(t, http.MethodGet, url+"/projects/web/events?stream_id="+cmd.ID, "", adminKey)
 		has(t, `rdev_gaps_total{reason="retention"} 1`, `rdev_gap_events_total{reason="retention"} 1`)

@@ -26,7 +26,7 @@ func (m *Metrics) Answered(a server.Answer) {
 	if a.Code == rdev.CodeUnauthenticated {
 		m.authFailures.WithLabelValues(cmp.Or(string(a.Refused), "absent")).Inc()
 	}
-	if limit := limits[a.Code]; limit != "" {
+	if limit := cmp.Or(string(a.Limit), limits[a.Code]); limit != "" {
 		m.limitRefusals.WithLabelValues(limit).Inc()
 	}
 	if a.Rule != "" {
@@ -34,11 +34,19 @@ func (m *Metrics) Answered(a server.Answer) {
 	}
 }
 
-// limits names the limit that an error stands for.
+// limits names the limit that an error stands for; of commands there are
+// several, which the Answer tells apart.
 var limits = map[rdev.Code]string{
-	rdev.CodeRateLimited:     "requests",
-	rdev.CodeTooManyCommands: "commands",
-	rdev.CodeTooManyStreams:  "streams",
+	rdev.CodeRateLimited:    "requests",
+	rdev.CodeTooManyStreams: "streams",
+}
+
+// knownLimits are all of them, for counters that begin at zero.
+func knownLimits() []string {
+	return []string{
+		"requests", "streams",
+		string(rdev.LimitProjectCommands), string(rdev.LimitKeyCommands), string(rdev.LimitKeyInProject), string(rdev.LimitQueue),
+	}
 }
 
 // GapTold implements server.Observer.
