@@ -125,11 +125,12 @@ func (w *worker) traced() func(error) {
 	}
 }
 
-// queued records how long the command waited for its turn.
+// queued records, once, how long the command waited for its turn.
 func (w *worker) queued() {
-	if w.s.tracer == nil || w.published > 0 {
+	if w.s.tracer == nil || w.published > 0 || w.waited {
 		return
 	}
+	w.waited = true
 	_, waited := w.s.span(w.ctx, "rdev.queue", trace.WithTimestamp(w.cmd.CreatedAt))
 	waited.end(nil)
 }

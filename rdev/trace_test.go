@@ -158,6 +158,43 @@ func TestTheNextServiceGoesOnWithTheTrace(t *testing.T) {
 	is.Equal(events, []string{"first line", "next line", "exit"})
 }
 
+// TestTheQueueIsASpan: a command that waits for another one's place shows for
+// how long; so does one that is cancelled while it waits.
+func TestTheQueueIsASpan(t *testing.T) {
+	is := is.New(t)
+	exporter, provider := spans(t)
+	p := newParts(t)
+	s := p.open(t, func(c *rdev.Config) {
+		c.TracerProvider = provider
+		c.Projects = rdev.FixedProjects(rdev.Project{Name: "app", Limits: rdev.Limits{Commands: 1}})
+	})
+	first := run(t, s, shell("sleep"))
+	waits := shell("hello")
+	waits.MaxWait = time.Minute
+	second, third := run(t, s, waits), run(t, s, waits)
+	_, err := s.Cancel(t.Context(), auth.Admin(), "app", third.ID)
+	is.NoErr(err)
+	follow(t, s, third.ID, 0)
+	_, err = s.Cancel(t.Context(), auth.Admin(), "app", first.ID)
+	is.NoErr(err)
+	follow(t, s, second.ID, 0)
+	shut(t, s)
+	ends := map[string]time.Time{} // of rdev.queue, by trace
+	var freed time.Time
+	for _, span := range exporter.GetSpans() {
+		id := span.SpanContext.TraceID().String()
+		switch {
+		case span.Name == "rdev.queue":
+			ends[id] = span.EndTime
+		case span.Name == "rdev.execute" && id == first.Trace.ID():
+			freed = span.EndTime
+		}
+	}
+	is.Equal(len(ends), 3)
+	is.True(ends[second.Trace.ID()].After(freed))
+	is.True(ends[third.Trace.ID()].Before(freed))
+}
+
 func TestACommandKeepsATraceOfItsOwn(t *testing.T) {
 	is := is.New(t)
 	_, provider := spans(t)

@@ -31,6 +31,8 @@ type worker struct {
 	cancel context.CancelCauseFunc
 	// published is the Seq of the last event in the stream.
 	published uint64
+	// waited says that the span of its wait was made.
+	waited bool
 	// told is what was published when the worker began to execute.
 	told  uint64
 	fresh bool
@@ -166,11 +168,13 @@ func (w *worker) begin() error {
 	if w.cmd.State != StateQueued {
 		return nil
 	}
-	if err := w.awaitPlace(); err != nil {
+	err := w.awaitPlace()
+	w.queued()
+	if err != nil {
 		return w.finish(exec.Result{}, err)
 	}
 	running := w.cmd
-	err := w.s.locate(w.ctx, &running)
+	err = w.s.locate(w.ctx, &running)
 	if cause := context.Cause(w.ctx); cause != nil {
 		if errors.Is(cause, exec.ErrDetached) {
 			return cause

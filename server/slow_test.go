@@ -6,12 +6,14 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/matryer/is"
 
 	"github.com/orchard9/rdev/rdev"
+	"github.com/orchard9/rdev/server"
 	"github.com/orchard9/rdev/stream"
 	"github.com/orchard9/rdev/stream/sse"
 )
@@ -27,9 +29,11 @@ func neverReads(t *testing.T, change func(*setup)) {
 	is := is.New(t)
 	memory := stream.NewMemory(stream.MemoryConfig{StreamBytes: 64 << 20, TotalBytes: 64 << 20})
 	t.Cleanup(memory.Shutdown)
+	told := lags{most: new(atomic.Uint64)}
 	st := newStand(t, func(up *setup) {
 		up.broker = memory
 		up.config.WriteTimeout = 200 * time.Millisecond
+		up.config.Observer = told
 		change(up)
 	})
 	st.command("slow", rdev.StateRunning)
@@ -53,6 +57,8 @@ func neverReads(t *testing.T, change func(*setup)) {
 		is.NoErr(memory.Publish(t.Context(), "slow", events))
 	}
 	eventually(t, "the reader is closed", func() bool { return memory.Stats().Subscribers == 0 })
+	is.True(told.most.Load() > 0) // how far it was behind
+	is.True(told.most.Load() <= count)
 
 	// What it did receive says where to go on.
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -97,3 +103,14 @@ func hangUp(t *testing.T, change func(*setup)) {
 	resp.Body.Close()
 	eventually(t, "the subscription is closed", func() bool { return memory.Stats().Subscribers == 0 })
 }
+
+// lags notes how far readers were behind.
+type lags struct{ most *atomic.Uint64 }
+
+func (l lags) Lagged(events uint64) {
+	if events > l.most.Load() {
+		l.most.Store(events)
+	}
+}
+func (lags) Answered(server.Answer)   {}
+func (lags) GapTold(*stream.GapError) {}

@@ -260,6 +260,24 @@ func (w *waiting) Backlog(context.Context) (rdev.Backlog, error) {
 	return w.backlog, w.err
 }
 
+// TestTakeoversAreCounted: each command that a Claim returns is one.
+func TestTakeoversAreCounted(t *testing.T) {
+	is := is.New(t)
+	m := metrics.New()
+	shared, ok := m.Commands(leased{Leases: claimed{}}).(rdev.Leases)
+	is.True(ok)
+	_, err := shared.Claim(t.Context(), "me", 10)
+	is.NoErr(err)
+	is.Equal(count(t, m, "rdev_takeovers_total"), "2")
+	is.Equal(count(t, m, `rdev_store_duration_seconds_count{operation="claim",store="leases"}`), "1")
+}
+
+type claimed struct{ rdev.Leases }
+
+func (claimed) Claim(context.Context, string, int) ([]rdev.Command, error) {
+	return make([]rdev.Command, 2), nil
+}
+
 // TestContracts: what is counted keeps the contract of the port.
 func TestContracts(t *testing.T) {
 	t.Run("Commands", func(t *testing.T) {
