@@ -3,10 +3,14 @@ package server
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/rdev"
 )
+
+// keyExpiresHeader says when the caller's key expires, if that is soon.
+const keyExpiresHeader = "Rdev-Key-Expires"
 
 // authenticate finds the caller, and refuses one whose key lacks the route's
 // scope before it can learn what is wrong with its request. What else a key
@@ -22,6 +26,9 @@ func (s *Server) authenticate(x *exchange) error {
 		return err
 	}
 	x.caller = caller
+	if end := caller.ExpiresAt; !end.IsZero() && time.Until(end) <= s.cfg.KeyExpiryWarning {
+		x.Header().Set(keyExpiresHeader, end.UTC().Format(time.RFC3339))
+	}
 	s.startSpan(x)
 	if !caller.Can(x.route.scope) {
 		return lacksScope(x.route.scope)

@@ -19,6 +19,8 @@ const (
 	DefaultHeartbeat    = 15 * time.Second
 	DefaultWriteTimeout = 10 * time.Second
 	DefaultMaxStreamAge = 15 * time.Minute
+
+	DefaultKeyExpiryWarning = 7 * 24 * time.Hour
 )
 
 // Config is how a Server serves. Its zero value is good.
@@ -43,8 +45,11 @@ type Config struct {
 	// from. Plain prefixes (auth.ParsePrefix), and none that covers everybody.
 	// Defaults to none.
 	TrustedProxies []netip.Prefix
+	// KeyExpiryWarning is how long before a key expires the answers to it begin
+	// to say so. Defaults to DefaultKeyExpiryWarning; negative means never.
+	KeyExpiryWarning time.Duration
 	// Heartbeat is the time between two heartbeats of a stream. Defaults to
-	// DefaultHeartbeat. A key that was revoked is noticed by then.
+	// DefaultHeartbeat.
 	Heartbeat time.Duration
 	// WriteTimeout is how long a reader may take no bytes before its stream is
 	// closed. Defaults to DefaultWriteTimeout.
@@ -79,6 +84,7 @@ func (c Config) withDefaults() Config {
 	c.BasePath = strings.TrimSuffix(c.BasePath, "/")
 	c.Heartbeat = cmp.Or(c.Heartbeat, DefaultHeartbeat)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, DefaultWriteTimeout)
+	c.KeyExpiryWarning = cmp.Or(c.KeyExpiryWarning, DefaultKeyExpiryWarning)
 	c.MaxStreamAge = cmp.Or(c.MaxStreamAge, DefaultMaxStreamAge)
 	if c.Log == nil {
 		nop := zerolog.Nop()

@@ -128,6 +128,8 @@
 //	           bytes where the line is not valid UTF-8
 //	gap        {"from", "to", "reason"}: these are gone; the reason is retention or
 //	           log_truncated; its id leads behind the gap
+//	denied     {"code", "message"}: the key does not allow the stream any more; the
+//	           last event of this body, and who comes back is answered with the code
 //	heartbeat  {"timestamp", "head_seq"}; every 15 s, without an id
 //	complete   {"exit_code", "duration_ms", "state", "signal"?, "truncated"?};
 //	           for a claude also "claude", "code" and "message", as in a command
@@ -160,14 +162,20 @@
 //	POST /keys                keys:write  201, key with its "secret", this once
 //	GET /keys                 keys:read   {"keys": [key], "next_cursor"?}
 //	GET /keys/{key}           keys:read   key
+//	PATCH /keys/{key}         keys:write  key, narrowed
 //	DELETE /keys/{key}        keys:write  key, revoked; idempotent
 //	POST /keys/{key}/rotate   keys:write  201, its successor with the "secret"
 //
-// The body of the first is {"name", "scopes", "projects", "expires_at"?}, that of
-// the last nothing or {"grace"?}, the time that the old key goes on working: a
-// day without it, 0 for not at all. A key is {"id", "name", "scopes",
-// "projects", "created_at", "created_by", "expires_at"?, "revoked_at"?,
-// "last_used_at"?, "replaced_by"?}.
+// The body of the first is {"name", "scopes", "projects", "policy"?,
+// "expires_at"?, "allowed_addresses"?}, that of the last nothing or {"grace"?}, the
+// time that the old key goes on working: a day without it, 0 for not at all. PATCH
+// takes {"scopes"?, "projects"?, "policy"?, "expires_at"?, "allowed_addresses"?}, of
+// which all but the last may only allow less than before. A key is {"id", "name",
+// "scopes", "projects", "policy"?, "allowed_addresses"?, "created_at", "created_by",
+// "expires_at"?, "revoked_at"?, "last_used_at"?, "replaces"?, "replaced_by"?}.
+//
+// What a key is denied holds at once, for open streams too. An answer to a key
+// that expires soon says when, in Rdev-Key-Expires (RFC 3339).
 //
 // # Audit
 //

@@ -44,7 +44,7 @@ func TestEveryCodeHasAStatus(t *testing.T) {
 func TestDocNamesEverything(t *testing.T) {
 	doc := packageDoc(t)
 	inDoc := map[string]string{} // "METHOD /path" to scope
-	for _, m := range regexp.MustCompile(`(?m)^\t(GET|POST|DELETE) (/\S+)[ ]+(no key|[a-z]+:[a-z]+)`).FindAllStringSubmatch(doc, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\t(GET|POST|PATCH|DELETE) (/\S+)[ ]+(no key|[a-z]+:[a-z]+)`).FindAllStringSubmatch(doc, -1) {
 		inDoc[m[1]+" "+m[2]] = m[3]
 	}
 	for _, route := range server.Routes() {

@@ -23,7 +23,7 @@ type RouteRow struct {
 func Routes() []RouteRow {
 	bodies := map[string]any{
 		"/projects/:project/claude": claudeBody{}, "/projects/:project/shell": shellBody{}, "/projects/:project/git": gitBody{},
-		"/keys": createKeyBody{}, "/keys/:key/rotate": rotateKeyBody{},
+		"/keys": createKeyBody{}, "/keys/:key": narrowKeyBody{}, "/keys/:key/rotate": rotateKeyBody{},
 	}
 	var rows []RouteRow
 	for _, r := range routes() {
@@ -42,7 +42,7 @@ func Answers() map[string][]string {
 		"project": fields(reflect.TypeFor[projectData]()), "command": fields(reflect.TypeFor[commandData]()),
 		"result": fields(reflect.TypeFor[resultData]()), "key": fields(reflect.TypeFor[keyData]()),
 		"connected": fields(reflect.TypeFor[connectedData]()), "heartbeat": {"timestamp", "head_seq"},
-		"gap": fields(reflect.TypeFor[gapData]()),
+		"gap": fields(reflect.TypeFor[gapData]()), "denied": fields(reflect.TypeFor[deniedData]()),
 	}
 }
 

@@ -63,7 +63,7 @@ func TestMethods(t *testing.T) {
 		{"POST", "/projects/web", "GET"},
 		{"GET", "/projects/web/shell", "POST"},
 		{"PUT", "/keys", "GET, POST"},
-		{"PATCH", "/keys/000000000000", "DELETE, GET"},
+		{"PUT", "/keys/000000000000", "DELETE, GET, PATCH"},
 		{"TRACE", "/projects", "GET"},
 		{"BREW", "/healthz", "GET"},
 	} {

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/orchard9/rdev/auth"
@@ -17,11 +19,15 @@ type keyData struct {
 	Projects []auth.Pattern `json:"projects"`
 	Policy   string         `json:"policy,omitzero"`
 
+	// AllowedAddresses are where the key works from; absent: anywhere.
+	AllowedAddresses []netip.Prefix `json:"allowed_addresses,omitzero"`
+
 	CreatedAt  time.Time `json:"created_at"`
 	CreatedBy  string    `json:"created_by"`
 	ExpiresAt  time.Time `json:"expires_at,omitzero"`
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+	Replaces   string    `json:"replaces,omitzero"`
 	ReplacedBy string    `json:"replaced_by,omitzero"`
 
 	// Secret is the key as its holder presents it. It is in the answer that
@@ -38,7 +44,8 @@ func keyDataOf(k auth.Key) keyData {
 	return keyData{
 		ID: k.ID, Name: k.Name, Scopes: k.Scopes, Projects: k.Projects, Policy: k.Policy,
 		CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy,
-		ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, LastUsedAt: k.LastUsedAt, ReplacedBy: k.ReplacedBy,
+		ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, LastUsedAt: k.LastUsedAt, Replaces: k.Replaces, ReplacedBy: k.ReplacedBy,
+		AllowedAddresses: append([]netip.Prefix(nil), k.AllowedAddresses...),
 	}
 }
 
@@ -56,6 +63,8 @@ type createKeyBody struct {
 	Projects  []auth.Pattern `json:"projects"`
 	Policy    policy.Level   `json:"policy"`
 	ExpiresAt time.Time      `json:"expires_at"`
+
+	AllowedAddresses []string `json:"allowed_addresses"`
 }
 
 func (s *Server) createKey(x *exchange) error {
@@ -66,13 +75,64 @@ func (s *Server) createKey(x *exchange) error {
 	if err := x.decode(&body); err != nil {
 		return err
 	}
+	addresses, err := addressList(body.AllowedAddresses)
+	if err != nil {
+		return err
+	}
 	key, secret, err := s.svc.CreateKey(x.r.Context(), x.caller, rdev.KeySpec{
 		Name: body.Name, Scopes: body.Scopes, Projects: body.Projects, Policy: body.Policy, ExpiresAt: body.ExpiresAt,
+		AllowedAddresses: addresses,
 	})
 	if err != nil {
 		return err
 	}
 	return s.newKey(x, key, secret)
+}
+
+// addressList reads a list of prefixes and addresses; nil stays nil.
+func addressList(texts []string) ([]netip.Prefix, error) {
+	if texts == nil {
+		return nil, nil
+	}
+	list := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		prefix, err := auth.ParsePrefix(text)
+		if err != nil {
+			return nil, invalid(fmt.Sprintf("allowed_addresses[%d]", i), err.Error())
+		}
+		list[i] = prefix
+	}
+	return list, nil
+}
+
+type narrowKeyBody struct {
+	Scopes    []auth.Scope   `json:"scopes"`
+	Projects  []auth.Pattern `json:"projects"`
+	Policy    policy.Level   `json:"policy"`
+	ExpiresAt time.Time      `json:"expires_at"`
+
+	AllowedAddresses []string `json:"allowed_addresses"`
+}
+
+func (s *Server) narrowKey(x *exchange) error {
+	if _, err := x.query(); err != nil {
+		return err
+	}
+	var body narrowKeyBody
+	if err := x.decode(&body); err != nil {
+		return err
+	}
+	addresses, err := addressList(body.AllowedAddresses)
+	if err != nil {
+		return err
+	}
+	key, err := s.svc.NarrowKey(x.r.Context(), x.caller, x.keyID(), rdev.KeyChange{
+		Scopes: body.Scopes, Projects: body.Projects, Policy: body.Policy, ExpiresAt: body.ExpiresAt, AllowedAddresses: addresses,
+	})
+	if err != nil {
+		return err
+	}
+	return x.reply(http.StatusOK, keyDataOf(key))
 }
 
 func (s *Server) listKeys(x *exchange) error {

@@ -100,3 +100,34 @@ func TestKeys(t *testing.T) {
 		is.True(errors.Is(err, client.KeyNotFound))
 	})
 }
+
+// TestExpiryIsAnnounced: in the last days of a key, and in no other answer.
+func TestExpiryIsAnnounced(t *testing.T) {
+	is := is.New(t)
+	st := newStand(t, func(up *setup) { up.config.KeyExpiryWarning = time.Hour })
+	st.command("quiet", rdev.StateRunning)
+	make := func(d time.Duration) (string, time.Time) {
+		key, secret, err := st.svc.CreateKey(t.Context(), auth.Admin(), rdev.KeySpec{
+			Name: "k", Scopes: []auth.Scope{auth.ScopeProjectsRead, auth.ScopeStreamsRead}, Projects: []auth.Pattern{"web"}, ExpiresAt: time.Now().Add(d),
+		})
+		is.NoErr(err)
+		return secret.Reveal(), key.ExpiresAt
+	}
+	soon, end := make(30 * time.Minute)
+	late, _ := make(2 * time.Hour)
+	endless := st.key([]auth.Scope{auth.ScopeProjectsRead}, "web")
+	want := end.UTC().Format(time.RFC3339)
+	is.Equal(st.do("GET", "/projects", "", "Authorization", "Bearer "+soon).header.Get("Rdev-Key-Expires"), want)
+	is.Equal(st.do("GET", "/keys", "", "Authorization", "Bearer "+soon).header.Get("Rdev-Key-Expires"), want) // 403 as well
+	resp, _ := openStream(t, st, "quiet", "Authorization", "Bearer "+soon)
+	is.Equal(resp.Header.Get("Rdev-Key-Expires"), want)
+	for _, other := range []string{late, endless, adminKey, unknownKey()} {
+		is.Equal(st.do("GET", "/projects", "", "Authorization", "Bearer "+other).header.Get("Rdev-Key-Expires"), "")
+	}
+	var told []time.Time
+	c := st.client(soon, &client.Options{OnKeyExpiry: func(at time.Time) { told = append(told, at) }})
+	_, err := c.Projects(t.Context())
+	is.NoErr(err)
+	is.Equal(len(told), 1)
+	is.True(told[0].Equal(end.Truncate(time.Second)))
+}

@@ -17,6 +17,7 @@ var bodies = map[string]string{
 	"/projects/:project/claude": `{"prompt":"hello"}`,
 	"/projects/:project/shell":  `{"argv":["echo","hi"]}`,
 	"/projects/:project/git":    `{"args":["status","--short"]}`,
+	"/keys/:key":                `{"scopes":["projects:read"]}`,
 	"/keys":                     `{"name":"made","scopes":["projects:read"],"projects":["web"]}`,
 }
 
@@ -37,7 +38,7 @@ func TestMatrix(t *testing.T) {
 				path += "?stream_id=cmd-made"
 			}
 			body := ""
-			if route.Method == http.MethodPost {
+			if route.Method == http.MethodPost || route.Method == http.MethodPatch {
 				body = bodies[route.Path]
 			}
 			check := func(t *testing.T, want int, code string, headers ...string) {

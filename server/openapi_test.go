@@ -44,7 +44,7 @@ func TestOpenAPI(t *testing.T) {
 		is := is.New(t)
 		schemas := map[string]string{
 			"/projects/:project/claude": "ClaudeRequest", "/projects/:project/shell": "ShellRequest",
-			"/projects/:project/git": "GitRequest", "/keys": "CreateKeyRequest", "/keys/:key/rotate": "RotateKeyRequest",
+			"/projects/:project/git": "GitRequest", "/keys": "CreateKeyRequest", "/keys/:key": "NarrowKeyRequest", "/keys/:key/rotate": "RotateKeyRequest",
 		}
 		for _, route := range server.Routes() {
 			if route.Body == nil {
@@ -59,7 +59,7 @@ func TestOpenAPI(t *testing.T) {
 		is := is.New(t)
 		schemas := map[string]string{
 			"project": "Project", "command": "Command", "result": "Result", "key": "Key",
-			"connected": "ConnectedEvent", "heartbeat": "HeartbeatEvent", "gap": "GapEvent",
+			"connected": "ConnectedEvent", "heartbeat": "HeartbeatEvent", "gap": "GapEvent", "denied": "DeniedEvent",
 		}
 		for answer, fields := range server.Answers() {
 			slices.Sort(fields)

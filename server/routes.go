@@ -52,6 +52,7 @@ func routes() []route {
 		{http.MethodPost, "/keys", auth.ScopeKeysWrite, bodyRequired, (*Server).createKey},
 		{http.MethodGet, "/keys", auth.ScopeKeysRead, bodyNone, (*Server).listKeys},
 		{http.MethodGet, "/keys/:key", auth.ScopeKeysRead, bodyNone, (*Server).getKey},
+		{http.MethodPatch, "/keys/:key", auth.ScopeKeysWrite, bodyRequired, (*Server).narrowKey},
 		{http.MethodDelete, "/keys/:key", auth.ScopeKeysWrite, bodyNone, (*Server).revokeKey},
 		{http.MethodPost, "/keys/:key/rotate", auth.ScopeKeysWrite, bodyOptional, (*Server).rotateKey},
 
@@ -92,7 +93,7 @@ func (s *Server) match(x *exchange, method, path string) bool {
 // allowed returns the methods that the path has, in alphabetical order.
 func (s *Server) allowed(path string) []string {
 	var methods []string
-	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPost} {
+	for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost} {
 		if handle, _, _ := s.router.Lookup(method, path); handle != nil {
 			methods = append(methods, method)
 		}

@@ -15,11 +15,11 @@ import (
 func (a *app) keysCommand() *cobra.Command {
 	keys := &cobra.Command{
 		Use:   "keys",
-		Short: "Make, list, rotate and revoke keys",
+		Short: "Make, list, narrow, rotate and revoke keys",
 		Args:  usage(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	keys.AddCommand(a.keysCreate(), a.keysList(), a.keysGet(), a.keysRevoke(), a.keysRotate())
+	keys.AddCommand(a.keysCreate(), a.keysList(), a.keysGet(), a.keysNarrow(), a.keysRevoke(), a.keysRotate())
 	for _, cmd := range keys.Commands() {
 		addFlags(cmd.Flags(), "client")
 	}
@@ -27,7 +27,7 @@ func (a *app) keysCommand() *cobra.Command {
 }
 
 func (a *app) keysCreate() *cobra.Command {
-	var scopes, projects []string
+	var scopes, projects, addresses []string
 	var level string
 	var expires time.Duration
 	cmd := &cobra.Command{
@@ -45,7 +45,7 @@ and cannot be had again. The scopes:
 				return err
 			}
 			defer r.Close()
-			spec := client.KeySpec{Name: args[0], Scopes: scopes, Projects: projects, Policy: level}
+			spec := client.KeySpec{Name: args[0], Scopes: scopes, Projects: projects, Policy: level, AllowedAddresses: addresses}
 			if expires < 0 {
 				return usagef("--expires is negative")
 			}
@@ -62,6 +62,7 @@ and cannot be had again. The scopes:
 	cmd.Flags().StringArrayVar(&scopes, "scope", nil, "what the key may do; repeat it (required)")
 	cmd.Flags().StringArrayVar(&projects, "project", []string{"*"}, "which projects it may see: a name, or a beginning with a *; repeat it")
 	cmd.Flags().StringVar(&level, "policy", "", "the widest policy for its commands, whatever the projects allow: strict, restricted or permissive (default: your own)")
+	cmd.Flags().StringArrayVar(&addresses, "allow-address", nil, "where it works from: an address, or a prefix such as 10.0.0.0/8; repeat it (default: where yours works)")
 	cmd.Flags().DurationVar(&expires, "expires", 0, "how long it works, 24h for example; 0 is for ever")
 	_ = cmd.RegisterFlagCompletionFunc("scope", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return scopeNames(), cobra.ShellCompDirectiveNoFileComp

@@ -38,6 +38,7 @@ type Config struct {
 	Peppers         auth.Secret   `koanf:"peppers" for:"serve" help:"secrets that go into the hashes of keys, as id:secret, the newest first, with commas between"`
 	PepperFile      string        `koanf:"pepper_file" for:"serve" help:"file that holds the peppers, one id:secret a line, the newest first; empty: none"`
 	OnKeyEnd        string        `koanf:"on_key_end" default:"cancel" flag:"on-key-end" for:"serve" help:"what happens to the running commands of a key that is revoked, expires, or is narrowed so that it could not start them any more: cancel or leave"`
+	KeyExpiryWarn   time.Duration `koanf:"key_expiry_warning" default:"168h" flag:"key-expiry-warning" for:"serve" help:"how long before a key expires the answers to it begin to say so"`
 	OnShutdown      string        `koanf:"on_shutdown" default:"cancel" flag:"on-shutdown" for:"serve" help:"what happens to running commands when the server stops: cancel or leave"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" default:"30s" flag:"shutdown-timeout" for:"serve" help:"how long the server waits at its end for commands and readers"`
 	Policy          string        `koanf:"policy" default:"restricted" flag:"policy" for:"serve" help:"what commands may be: strict, restricted (one program with its arguments, no shell) or permissive (a shell too, for keys with the scope commands:shell:unrestricted)"`
@@ -118,6 +119,7 @@ func (c Config) check() error {
 		key   string
 		value int64
 	}{
+		{"key_expiry_warning", int64(c.KeyExpiryWarn)},
 		{"shutdown_timeout", int64(c.ShutdownTimeout)},
 		{"default_timeout", int64(c.DefaultTimeout)},
 		{"claude_grace", int64(c.ClaudeGrace)},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/server/client"
@@ -43,6 +44,7 @@ func (a *app) connect() (*remote, error) {
 	r.Client, err = client.New(url, key.Reveal(), &client.Options{
 		UserAgent:   "rdev/" + buildVersion().Version,
 		OnReconnect: a.reconnecting(r),
+		OnKeyExpiry: a.expiring(r),
 	})
 	if err != nil {
 		return nil, usagef("%s", describe(err))
@@ -57,6 +59,16 @@ func (a *app) reconnecting(r *remote) func(error) {
 	return func(err error) {
 		once.Do(func() {
 			a.notice("the connection was cut (%s); connecting again, nothing is lost", describe(r.explain(err)))
+		})
+	}
+}
+
+// expiring says once that the key is about to expire.
+func (a *app) expiring(r *remote) func(time.Time) {
+	var once sync.Once
+	return func(at time.Time) {
+		once.Do(func() {
+			a.notice("the key from %s expires in %s, at %s; rotate it with rdev keys rotate", r.keySource, span(time.Until(at)), at.Local().Format(time.RFC3339))
 		})
 	}
 }

@@ -142,6 +142,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	defer closing(&err, c.ShutdownTimeout, service.Close)
 	web := serverConfig(listener.Addr(), &log)
 	web.TrustedProxies = proxies
+	web.KeyExpiryWarning = c.KeyExpiryWarn
 	web.Observer = counted
 	web.TracerProvider = traces
 	web.Version = buildVersion().String()

@@ -80,6 +80,7 @@ func (c *Client) try(ctx context.Context, q call, body []byte, data any) error {
 		return fmt.Errorf("client: %w", err)
 	}
 	defer resp.Body.Close()
+	c.noteExpiry(resp)
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return readError(resp)
 	}
@@ -94,6 +95,13 @@ func (c *Client) try(ctx context.Context, q call, body []byte, data any) error {
 		return fmt.Errorf("client: decode answer: %w", err)
 	}
 	return nil
+}
+
+// noteExpiry tells when the key expires, if the answer says so.
+func (c *Client) noteExpiry(resp *http.Response) {
+	if at, err := time.Parse(time.RFC3339, resp.Header.Get("Rdev-Key-Expires")); err == nil {
+		c.expires(at)
+	}
 }
 
 func (c *Client) request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {

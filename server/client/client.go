@@ -43,6 +43,10 @@ type Options struct {
 	// connects again. A stream that the server ended itself, to be continued,
 	// is no loss. It is called from the goroutine of Follow. Defaults to none.
 	OnReconnect func(error)
+	// OnKeyExpiry is told when the Client's key expires, with each answer that
+	// says so, which those of its last days do. It must not block. Defaults to
+	// none.
+	OnKeyExpiry func(time.Time)
 }
 
 // Defaults of Options.
@@ -61,6 +65,7 @@ type Client struct {
 	silence   time.Duration
 	patience  time.Duration
 	lost      func(error)
+	expires   func(time.Time)
 }
 
 // New returns a Client of the server at baseURL, with the path under which the
@@ -91,6 +96,9 @@ func New(baseURL, key string, opts *Options) (*Client, error) {
 	}
 	if c.lost = o.OnReconnect; c.lost == nil {
 		c.lost = func(error) {}
+	}
+	if c.expires = o.OnKeyExpiry; c.expires == nil {
+		c.expires = func(time.Time) {}
 	}
 	if c.http == nil {
 		c.http = newHTTPClient()

@@ -19,7 +19,10 @@ type Key struct {
 	ExpiresAt  time.Time `json:"expires_at,omitzero"`
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
 	LastUsedAt time.Time `json:"last_used_at,omitzero"`
+	Replaces   string    `json:"replaces,omitempty"`
 	ReplacedBy string    `json:"replaced_by,omitempty"`
+	// AllowedAddresses are where it works from, empty for anywhere.
+	AllowedAddresses []string `json:"allowed_addresses,omitempty"`
 }
 
 // A NewKey is a key with its secret, which the server shows this once.
@@ -35,6 +38,20 @@ type KeySpec struct {
 	Projects  []string  `json:"projects"`         // names, prefixes with a *, or "*"
 	Policy    string    `json:"policy,omitempty"` // strict, restricted or permissive; empty for no bound but the maker's
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// AllowedAddresses are where it works from: addresses and prefixes such as
+	// 10.0.0.0/8. Empty for where the maker's works.
+	AllowedAddresses []string `json:"allowed_addresses,omitempty"`
+}
+
+// A KeyChange says what of a key becomes another; what is nil, empty or zero
+// stays. All but AllowedAddresses can only allow less than before.
+type KeyChange struct {
+	Scopes    []string  `json:"scopes,omitempty"`
+	Projects  []string  `json:"projects,omitempty"`
+	Policy    string    `json:"policy,omitempty"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// AllowedAddresses that are empty and not nil mean anywhere.
+	AllowedAddresses []string `json:"allowed_addresses,omitzero"`
 }
 
 // A KeyPage is a part of a list, newest first.
@@ -62,6 +79,13 @@ func (c *Client) Keys(ctx context.Context, cursor string, limit int) (KeyPage, e
 func (c *Client) Key(ctx context.Context, id string) (Key, error) {
 	var key Key
 	err := c.do(ctx, call{method: http.MethodGet, path: keyPath(id), again: true}, &key)
+	return key, err
+}
+
+// NarrowKey changes a key at once, also for what depends on it.
+func (c *Client) NarrowKey(ctx context.Context, id string, change KeyChange) (Key, error) {
+	var key Key
+	err := c.do(ctx, call{method: http.MethodPatch, path: keyPath(id), body: change, again: true}, &key)
 	return key, err
 }
 

@@ -43,6 +43,7 @@ func (f *follower) connect(ctx context.Context) (End, error) {
 		return End{}, broken(ctx, err)
 	}
 	defer resp.Body.Close()
+	f.c.noteExpiry(resp)
 	switch media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); {
 	case resp.StatusCode == http.StatusNoContent:
 		return End{}, errFinished
