@@ -50,6 +50,8 @@ type Config struct {
 	ClaudeGrace     time.Duration `koanf:"claude_grace" default:"10s" flag:"claude-grace" for:"serve" help:"how long claude may stay silent after its result before it is ended"`
 	KeepFor         time.Duration `koanf:"keep_for" default:"168h" flag:"keep-for" for:"serve" help:"how long the output of ended commands is kept"`
 	KeepBytes       int64         `koanf:"keep_bytes" default:"1073741824" flag:"keep-bytes" for:"serve" help:"bytes of output that are kept over all commands; the oldest goes first"`
+	AuditKeepFor    time.Duration `koanf:"audit_keep_for" default:"8760h" flag:"audit-keep-for" for:"serve" help:"how long rows of the audit log are kept"`
+	MaskFiles       []string      `koanf:"mask_files" for:"serve" help:"files with values, one a line, that are masked in output, records, the audit log and the log"`
 	MetricsAddr     string        `koanf:"metrics_addr" flag:"metrics-addr" for:"serve" help:"address for Prometheus metrics at /metrics, without a key; empty: none"`
 	LogLevel        string        `koanf:"log_level" default:"info" flag:"log-level" for:"serve" help:"least important message that is logged: debug, info, warn or error"`
 	LogFormat       string        `koanf:"log_format" default:"auto" flag:"log-format" for:"serve" help:"console, json, or auto: console on a terminal"`
@@ -127,6 +129,7 @@ func (c Config) check() error {
 		{"max_output", c.MaxOutput},
 		{"keep_for", int64(c.KeepFor)},
 		{"keep_bytes", c.KeepBytes},
+		{"audit_keep_for", int64(c.AuditKeepFor)},
 		{"database_pool_size", c.DatabasePoolSize},
 	} {
 		if positive.value <= 0 {

@@ -7,24 +7,27 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/orchard9/rdev/internal/mask"
+
 	"github.com/orchard9/rdev/rdev"
 )
 
 // newLogger returns the server's log: lines for people on a terminal, JSON
-// elsewhere, unless the settings say which.
-func newLogger(w io.Writer, c Config, getenv func(string) string) zerolog.Logger {
+// elsewhere, unless the settings say which. No secret is in it.
+func newLogger(w io.Writer, c Config, getenv func(string) string, masks *mask.Set) zerolog.Logger {
 	level, err := zerolog.ParseLevel(c.LogLevel)
 	if err != nil { // Config.check has looked
 		level = zerolog.InfoLevel
 	}
+	out := mask.NewWriter(w, masks)
 	if c.LogFormat == "console" || c.LogFormat == "auto" && isTerminal(w) {
-		w = zerolog.ConsoleWriter{
-			Out:        w,
+		out = zerolog.ConsoleWriter{
+			Out:        out,
 			TimeFormat: time.TimeOnly,
 			NoColor:    paint(w, getenv, dim, "") == "",
 		}
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	return zerolog.New(out).Level(level).With().Timestamp().Logger()
 }
 
 // background returns what logs failures that no caller sees, with what they are

@@ -88,7 +88,13 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer listener.Close()
-	log := newLogger(a.stderr, c, a.getenv)
+	secrets, err := maskedValues(c)
+	if err != nil {
+		return err
+	}
+	masks := maskSet(secrets)
+	defer func() { err = maskError(masks, err) }()
+	log := newLogger(a.stderr, c, a.getenv, masks)
 
 	failed := background(&log)
 	traces, flushTraces, err := openTraces(ctx, a.getenv, &log)
@@ -133,6 +139,9 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		LeaveRunning:   c.OnShutdown == "leave",
 		LeaveOnKeyEnd:  c.OnKeyEnd == "leave",
 		Hasher:         hasher,
+		Audit:          counted.Audit(store.Audit()),
+		AuditAge:       c.AuditKeepFor,
+		Secrets:        func() []auth.Secret { return secrets },
 		OnError:        failed,
 		TracerProvider: traces,
 	})

@@ -20,12 +20,14 @@ type storage struct {
 	keys     auth.KeyStore
 	commands rdev.Commands
 	broker   stream.Broker
+	audit    rdev.Audit
 	close    func(context.Context) error
 }
 
 func (s *storage) Keys() auth.KeyStore             { return s.keys }
 func (s *storage) Commands() rdev.Commands         { return s.commands }
 func (s *storage) Broker() stream.Broker           { return s.broker }
+func (s *storage) Audit() rdev.Audit               { return s.audit }
 func (s *storage) Close(ctx context.Context) error { return s.close(ctx) }
 
 // openStorage opens the file in the data folder, or the Postgres that several
@@ -42,7 +44,7 @@ func openStorage(ctx context.Context, c Config, log *zerolog.Logger, failed func
 	if err != nil {
 		return nil, storeError(c.DataDir, err)
 	}
-	return &storage{s.Keys(), s.Commands(), s.Broker(), s.Close}, nil
+	return &storage{s.Keys(), s.Commands(), s.Broker(), s.Audit(), s.Close}, nil
 }
 
 // openPostgres opens the shared database. A key that this server made for
@@ -66,5 +68,5 @@ func openPostgres(ctx context.Context, c Config, log *zerolog.Logger, failed fun
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the database of RDEV_DATABASE_URL: %w", err)
 	}
-	return &storage{s.Keys(), s.Commands(), s.Broker(), s.Close}, nil
+	return &storage{s.Keys(), s.Commands(), s.Broker(), s.Audit(), s.Close}, nil
 }

@@ -44,7 +44,7 @@ func openWorkplace(c Config, home string, failed func(error), observer kube.Obse
 	executor, err := local.New(local.Config{
 		Dir:     filepath.Join(c.DataDir, "commands"),
 		Targets: local.Folders(projects.paths()),
-		Env:     commandEnv(os.Environ()),
+		Env:     serverlessEnv(commandEnv(os.Environ()), !c.DatabaseURL.IsZero()),
 		Shim:    &local.Shim{Command: self, Leave: c.OnShutdown == "leave"},
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +62,18 @@ func commandEnv(environ []string) []string {
 		env = append(env, kv)
 	}
 	return env
+}
+
+// serverlessEnv leaves out what Postgres clients take a password from, if the
+// server has a database there: it may be the server's.
+func serverlessEnv(env []string, database bool) []string {
+	if !database {
+		return env
+	}
+	return slices.DeleteFunc(env, func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return name == "PGPASSWORD" || name == "PGPASSFILE" || name == "PGSERVICEFILE"
+	})
 }
 
 // closing is for defer: it closes within the limit and adds the error to err.

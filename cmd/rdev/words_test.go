@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,4 +157,7 @@ func TestKeyFile(t *testing.T) {
 func TestCommandEnv(t *testing.T) {
 	is := is.New(t)
 	is.Equal(commandEnv([]string{"A=b", "RDEV_ADMIN_KEY=x", "rdev_api_key=x", "MY_RDEV_=y"}), []string{"A=b", "MY_RDEV_=y"})
+	env := []string{"PGPASSWORD=x", "PGHOST=db", "PGPASSFILE=y"}
+	is.Equal(serverlessEnv(slices.Clone(env), false), env)
+	is.Equal(serverlessEnv(env, true), []string{"PGHOST=db"})
 }

@@ -40,10 +40,11 @@ func newTour(t *testing.T) *tour {
 	broker := stream.NewMemory(stream.MemoryConfig{})
 	t.Cleanup(broker.Shutdown)
 	keys := auth.NewMemory()
+	records := rdev.NewMemoryCommands()
 	service, err := rdev.New(t.Context(), rdev.Config{
 		Executor: &exectest.Fake{Targets: []string{"web"}, Programs: programs()},
 		Projects: rdev.FixedProjects(rdev.Project{Name: "web", Description: "a site"}, rdev.Project{Name: "empty"}),
-		Commands: rdev.NewMemoryCommands(), Broker: broker, Keys: keys,
+		Commands: records, Broker: broker, Keys: keys, Audit: records.Audit(),
 	})
 	must(err)
 	t.Cleanup(func() { _ = service.Close(context.Background()) })
@@ -135,6 +136,7 @@ func TestTour(t *testing.T) {
 	tr.commands()
 	tr.events()
 	tr.keys()
+	tr.audit()
 
 	for path, item := range tr.v.doc.Paths.Map() {
 		for method, operation := range item.Operations() {
@@ -231,4 +233,14 @@ func (tr *tour) keys() {
 	tr.do(409, "POST", "/keys/"+id+"/rotate", "")
 	tr.do(200, "DELETE", "/keys/"+id, "")
 	tr.wrong(400, "POST", "/keys", `{"name":"","scopes":["all"],"projects":[]}`)
+}
+
+// audit reads what the rest of the tour has left in the log.
+func (tr *tour) audit() {
+	page := tr.do(200, "GET", "/audit?limit=5", "")
+	tr.do(200, "GET", "/audit?limit=200&cursor="+page["next_cursor"].(string), "")
+	tr.do(200, "GET", "/audit?order=oldest&project=web&key=admin&since=2026-01-02T15:04:05Z", "")
+	tr.wrong(400, "GET", "/audit?since=yesterday", "")
+	tr.wrong(400, "GET", "/audit?order=any", "")
+	tr.do(401, "GET", "/audit", "", "Authorization", "Bearer nonsense")
 }
