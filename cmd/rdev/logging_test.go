@@ -17,7 +17,7 @@ func TestTheLogsLevelIsASetting(t *testing.T) {
 	for level, want := range map[string]int{"debug": 4, "info": 3, "warn": 2, "error": 1} {
 		is := is.New(t)
 		var out bytes.Buffer
-		log := newLogger(&out, Config{LogLevel: level, LogFormat: "json"}, vars())
+		log := newLogger(&out, Config{LogLevel: level, LogFormat: "json"}, vars(), nil)
 		log.Debug().Msg("x")
 		log.Info().Msg("x")
 		log.Warn().Msg("x")
@@ -30,7 +30,7 @@ func TestTheLogsFormatIsASetting(t *testing.T) {
 	for format, isJSON := range map[string]bool{"json": true, "console": false, "auto": true} { // a buffer is no terminal
 		is := is.New(t)
 		var out bytes.Buffer
-		log := newLogger(&out, Config{LogLevel: "info", LogFormat: format}, vars())
+		log := newLogger(&out, Config{LogLevel: "info", LogFormat: format}, vars(), nil)
 		log.Info().Str("project", "web").Msg("hello")
 		is.Equal(json.Valid(out.Bytes()), isJSON)
 		is.True(strings.Contains(out.String(), "hello"))
@@ -41,7 +41,7 @@ func TestTheLogsFormatIsASetting(t *testing.T) {
 func TestBackgroundFailuresAreLoggedWithWhatTheyAreAbout(t *testing.T) {
 	is := is.New(t)
 	var out bytes.Buffer
-	log := newLogger(&out, Config{LogLevel: "info", LogFormat: "json"}, vars())
+	log := newLogger(&out, Config{LogLevel: "info", LogFormat: "json"}, vars(), nil)
 	failed := background(&log)
 	failed(fmt.Errorf("outside: %w", &rdev.CommandError{
 		CommandID: "cmd-1", Project: "web", KeyID: "4fQ0aB7xYz12", RequestID: "request-1", TraceID: "0af7651916cd43dd8448eb211c80319c",

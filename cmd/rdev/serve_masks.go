@@ -24,6 +24,17 @@ func maskedValues(c Config) ([]auth.Secret, error) {
 			values = append(values, key)
 		}
 	}
+	peppers := c.Peppers.Reveal()
+	if c.PepperFile != "" {
+		if b, err := os.ReadFile(c.PepperFile); err == nil { // keyHasher tells what is wrong
+			peppers = string(b)
+		}
+	}
+	if parsed, err := parsePeppers(peppers); err == nil {
+		for _, pepper := range parsed {
+			values = append(values, pepper.Secret)
+		}
+	}
 	for _, dsn := range []auth.Secret{c.DatabaseURL, c.DatabaseListenURL} {
 		values = append(values, dsn)
 		for _, password := range dsnPasswords(dsn.Reveal()) {
