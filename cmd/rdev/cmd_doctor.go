@@ -34,7 +34,7 @@ commands run there, and the shim is placed in their pods. Nothing else is change
 Each line says ok, warn or fail. The exit code is 1 if one says fail.`,
 		Example: `  rdev doctor
   rdev doctor --executor kubernetes --namespace projects web
-  kubectl exec deploy/rdev -- rdev doctor --json`,
+  kubectl exec deploy/rdev -- /rdev doctor --json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if asJSON {
 				a.config.Output = "json"

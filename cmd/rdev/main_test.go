@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/orchard9/rdev/internal/kubetest"
 )
 
 // TestMain makes this test binary the program itself where a script calls
@@ -14,5 +16,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "shim" {
 		main()
 	}
-	testscript.Main(m, map[string]func(){"rdev": main})
+	testscript.Main(withCluster{m}, map[string]func(){"rdev": main})
 }
+
+// withCluster runs the tests, and then stops the cluster if one of them had it.
+type withCluster struct{ m *testing.M }
+
+func (w withCluster) Run() int { return kubetest.Run(w.m) }

@@ -65,9 +65,7 @@ func waitingFor(what string, state corev1.ContainerState) (rdev.Status, string) 
 func startingInit(pod *corev1.Pod) *corev1.ContainerStatus {
 	for i := range pod.Status.InitContainerStatuses {
 		s := &pod.Status.InitContainerStatuses[i]
-		done := s.State.Terminated != nil && s.State.Terminated.ExitCode == 0
-		sidecar := s.Started != nil && *s.Started && s.State.Running != nil
-		if !done && !sidecar {
+		if s.State.Terminated == nil || s.State.Terminated.ExitCode != 0 {
 			return s
 		}
 	}
@@ -82,12 +80,13 @@ func whyEnded(pod *corev1.Pod, container string) string {
 	}
 	state := containerStatus(pod, container)
 	switch {
-	case state == nil:
-		return ""
-	case state.State.Terminated != nil:
+	case state != nil && state.State.Terminated != nil:
 		return describeEnd(state.State.Terminated)
-	case state.LastTerminationState.Terminated != nil:
+	case state != nil && state.LastTerminationState.Terminated != nil:
 		return describeEnd(state.LastTerminationState.Terminated)
+	}
+	if init := startingInit(pod); init != nil && init.State.Terminated != nil {
+		return "the init container " + init.Name + " has ended: " + describeEnd(init.State.Terminated)
 	}
 	return ""
 }

@@ -17,8 +17,9 @@ type Projects struct{ watcher *watcher }
 
 var _ rdev.Projects = Projects{}
 
-// Projects returns the projects that the pods belong to. They are live: there is
-// nothing to refresh, and answers come from memory.
+// Projects returns the projects that the pods belong to. They are live: the watch
+// that New began takes the place of a RefreshStatus, so there is none. What the
+// API server has told of is in the next answer, which comes from memory.
 func (x *Executor) Projects() Projects { return Projects{watcher: x.watcher} }
 
 // Get implements rdev.Projects.

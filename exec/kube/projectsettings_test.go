@@ -1,11 +1,14 @@
 package kube
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/matryer/is"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/rdev"
@@ -100,4 +103,21 @@ later: {}
 			t.Error(err)
 		}
 	})
+}
+
+// TestTheExampleIsValid: deploy/kubernetes/config.yaml says nothing that is not
+// understood.
+func TestTheExampleIsValid(t *testing.T) {
+	is := is.New(t)
+	text, err := os.ReadFile("../../deploy/kubernetes/config.yaml")
+	is.NoErr(err)
+	var m corev1.ConfigMap
+	is.NoErr(yaml.UnmarshalStrict(text, &m))
+	is.Equal(m.Name, SettingsName)
+	all, err := parseSettings(m.Data)
+	is.NoErr(err)
+	set, ok := all.of("claude")
+	is.True(ok)
+	is.Equal(set.Policy, policy.Strict)
+	is.Equal(set.Limits.limits(), rdev.Limits{Commands: 4, CommandsPerKey: 2, Timeout: 30 * time.Minute, Output: 64 << 20})
 }

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,7 +31,7 @@ func stripPod(object any) (any, error) {
 			Reason:                pod.Status.Reason,
 			Message:               pod.Status.Message,
 			ContainerStatuses:     pod.Status.ContainerStatuses,
-			InitContainerStatuses: pod.Status.InitContainerStatuses,
+			InitContainerStatuses: initStatuses(pod),
 		},
 	}
 	for _, c := range pod.Spec.Containers {
@@ -47,6 +48,20 @@ func stripPod(object any) (any, error) {
 		}
 	}
 	return kept, nil
+}
+
+// initStatuses are those of the init containers that the others wait for the end
+// of. Sidecars are init containers, too, and do not end.
+func initStatuses(pod *corev1.Pod) []corev1.ContainerStatus {
+	var kept []corev1.ContainerStatus
+	for _, s := range pod.Status.InitContainerStatuses {
+		if !slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool {
+			return c.Name == s.Name && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		}) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 func keepKeys(m map[string]string) map[string]string {

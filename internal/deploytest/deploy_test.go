@@ -26,7 +26,7 @@ func TestInCluster(t *testing.T) {
 
 	t.Run("ThePlainManifestsAreTaken", func(t *testing.T) {
 		other := restrictedNamespace(t, in.cluster)
-		for _, file := range []string{"rdev.yaml", "role.yaml", "claudebox.yaml"} {
+		for _, file := range []string{"rdev.yaml", "role.yaml", "claudebox.yaml", "config.yaml"} {
 			out, err := in.kubectl("", "apply", "--namespace", other, "--validate=strict", "--dry-run=server",
 				"--filename", filepath.Join(root, "deploy", "kubernetes", file))
 			if err != nil || strings.Contains(strings.ToLower(out), "warning") {

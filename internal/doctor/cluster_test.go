@@ -48,15 +48,17 @@ func role(t *testing.T) *rbacv1.Role {
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, err := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text))).Read()
-	if err != nil {
-		t.Fatal(err)
+	documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
+	for {
+		document, err := documents.Read()
+		if err != nil {
+			t.Fatalf("role.yaml has no Role: %v", err)
+		}
+		var r rbacv1.Role
+		if yaml.Unmarshal(document, &r) == nil && r.Kind == "Role" {
+			return &r
+		}
 	}
-	var r rbacv1.Role
-	if err := yaml.UnmarshalStrict(document, &r); err != nil || r.Kind != "Role" {
-		t.Fatalf("the first document of role.yaml is a %q: %v", r.Kind, err)
-	}
-	return &r
 }
 
 // without takes a verb on a resource out of the Role, or the resource as a
