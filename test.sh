@@ -91,6 +91,12 @@ if grep -q internal/tstest <<<"$dependencies"; then
 	need node nodejs
 	need npm npm
 fi
+# What internal/walktest drives, a module of its own.
+if [ "${patterns[*]}" = ./... ] && [ "$(uname)" = Linux ]; then
+	need chromium chromium
+	need promtool prometheus
+	[ -x /usr/sbin/nginx ] || need nginx nginx
+fi
 if [ ${#missing[@]} -gt 0 ]; then install "${missing[@]}"; fi
 
 # The tests with a cluster run by themselves, one package after the other: a
