@@ -5,11 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/matryer/is"
 
+	"github.com/orchard9/rdev/internal/faultproxy"
+	"github.com/orchard9/rdev/internal/pgtest"
 	"github.com/orchard9/rdev/rdev"
 )
 
@@ -57,6 +64,54 @@ func TestBackgroundFailuresAreLoggedWithWhatTheyAreAbout(t *testing.T) {
 	out.Reset()
 	failed(errors.New("of nothing in particular"))
 	is.True(!strings.Contains(out.String(), `"command"`))
+}
+
+// TestARealServerLogsWhatAFailureIsAbout takes the database from under a
+// command that prints: the line about its output, which waits, says whose it is.
+func TestARealServerLogsWhatAFailureIsAbout(t *testing.T) {
+	is := is.New(t)
+	at, err := url.Parse(pgtest.New(t, nil))
+	is.NoErr(err)
+	var away atomic.Bool
+	proxy := faultproxy.New(t, at.Host, func(int) faultproxy.Fault { return faultproxy.Fault{Refuse: away.Load()} })
+	at.Host = proxy.Addr()
+	p := startProcess(t, "RDEV_DATABASE_URL="+at.String(), "RDEV_POLICY=permissive")
+	flag := filepath.Join(t.TempDir(), "flag")
+	body, err := json.Marshal(map[string]any{"command": "while [ ! -e " + flag + " ]; do sleep 0.05; done; echo late"})
+	is.NoErr(err)
+	status, answer := p.ask("POST", "/projects/here/shell", string(body), "X-Request-Id", "request-of-the-test")
+	is.Equal(status, http.StatusCreated)
+	var created struct {
+		Data struct{ ID string }
+	}
+	is.NoErr(json.Unmarshal([]byte(answer), &created))
+
+	away.Store(true)
+	proxy.CutAll()
+	is.NoErr(os.WriteFile(flag, nil, 0o600))
+	p.until("the failure is logged", func() bool {
+		for line := range strings.Lines(p.said.String()) {
+			var l struct {
+				Message, Request_ID, Key_ID, Project, Command, Error string
+			}
+			if json.Unmarshal([]byte(line), &l) == nil && l.Message == "in the background" && l.Command == created.Data.ID {
+				is.Equal(l.Request_ID, "request-of-the-test")
+				is.Equal(l.Key_ID, "admin")
+				is.Equal(l.Project, "here")
+				is.True(strings.Contains(l.Error, "trying again"))
+				return true
+			}
+		}
+		return false
+	})
+	away.Store(false)
+	var events string
+	p.until("the line is there", func() bool {
+		_, events = p.ask("GET", "/projects/here/events?stream_id="+created.Data.ID, "")
+		return strings.Contains(events, "event: complete")
+	})
+	is.True(strings.Contains(events, `"line":"late"`)) // nothing was lost
+	is.True(!strings.Contains(p.said.String(), sharedKey))
 }
 
 // TestALevelHoldsInARealServer: at error a server says nothing of requests that
