@@ -23,13 +23,16 @@ func (s *Server) authenticate(x *exchange) error {
 	caller, err := s.authn.Authenticate(x.r.Context(), key, x.addr)
 	if err != nil {
 		x.reason = auth.ReasonOf(err)
-		return err
+		return s.failLogin(x, err)
 	}
 	x.caller = caller
 	if end := caller.ExpiresAt; !end.IsZero() && time.Until(end) <= s.cfg.KeyExpiryWarning {
 		x.Header().Set(keyExpiresHeader, end.UTC().Format(time.RFC3339))
 	}
 	s.startSpan(x)
+	if err := s.takeRequest(x); err != nil {
+		return err
+	}
 	if !caller.Can(x.route.scope) {
 		return lacksScope(x.route.scope)
 	}

@@ -24,6 +24,7 @@ type commandData struct {
 	CreatedAt         time.Time `json:"created_at"`
 	StartedAt         time.Time `json:"started_at,omitzero"`
 	EndedAt           time.Time `json:"ended_at,omitzero"`
+	WaitUntil         time.Time `json:"wait_until,omitzero"` // of one that waits for a place, or did
 	CancelRequestedAt time.Time `json:"cancel_requested_at,omitzero"`
 
 	Result *resultData `json:"result,omitzero"`
@@ -60,7 +61,7 @@ func (s *Server) commandDataOf(c rdev.Command) commandData {
 	data := commandData{
 		ID: c.ID, Project: c.Project, Type: c.Type, Policy: c.Policy, Argv: c.Argv, State: c.State, KeyID: c.KeyID,
 		StreamID: c.StreamID(), EventsURL: s.eventsURL(c),
-		CreatedAt: c.CreatedAt, StartedAt: c.StartedAt, EndedAt: c.EndedAt, CancelRequestedAt: c.CancelRequestedAt, Claude: c.Claude,
+		CreatedAt: c.CreatedAt, StartedAt: c.StartedAt, EndedAt: c.EndedAt, CancelRequestedAt: c.CancelRequestedAt, WaitUntil: c.WaitUntil, Claude: c.Claude,
 	}
 	if r := c.Result; r != nil {
 		data.Result = &resultData{

@@ -12,6 +12,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/orchard9/rdev/auth"
 )
 
 // Defaults of a Config.
@@ -58,6 +60,21 @@ type Config struct {
 	// or less, before the reader has to reconnect. Defaults to
 	// DefaultMaxStreamAge.
 	MaxStreamAge time.Duration
+	// Requests is how often a key may ask, over all servers with the same
+	// LimitStore; the admin key may always. Defaults to no limit.
+	Requests auth.Rate
+	// FailedLogins is how often keys that do not work may come from one address
+	// (of IPv6, one /64) before it is told to wait; this server counts for
+	// itself. A key that works is served wherever it comes from. Defaults to
+	// no limit.
+	FailedLogins auth.Rate
+	// StreamsPerKey is how many streams a key may have open, over all servers
+	// with the same LimitStore; the admin key has no limit. Defaults to no
+	// limit.
+	StreamsPerKey int
+	// LimitStore is where these are counted. Defaults to the memory of this
+	// Server.
+	LimitStore auth.LimitStore
 	// Ready says whether the program can serve, for GET /readyz: it asks the
 	// store, for example. Its error is logged, not sent. Defaults to always.
 	Ready func(context.Context) error
@@ -90,6 +107,9 @@ func (c Config) withDefaults() Config {
 		nop := zerolog.Nop()
 		c.Log = &nop
 	}
+	if c.LimitStore == nil {
+		c.LimitStore = new(auth.MemoryLimits)
+	}
 	if c.Observer == nil {
 		c.Observer = noObserver{}
 	}
@@ -103,6 +123,12 @@ func (c Config) validate() error {
 	switch {
 	case c.BasePath != "" && (checkPath(c.BasePath) != nil || strings.ContainsAny(c.BasePath, ":*?#%")):
 		return fmt.Errorf("server: Config.BasePath %q is not a plain path that begins with a slash", c.BasePath)
+	case c.Requests.Validate() != nil:
+		return fmt.Errorf("server: Config.Requests: %w", c.Requests.Validate())
+	case c.FailedLogins.Validate() != nil:
+		return fmt.Errorf("server: Config.FailedLogins: %w", c.FailedLogins.Validate())
+	case c.StreamsPerKey < 0:
+		return errors.New("server: Config.StreamsPerKey is negative")
 	case c.Heartbeat < 0:
 		return errors.New("server: Config.Heartbeat is negative")
 	case c.WriteTimeout < 0:

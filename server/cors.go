@@ -11,7 +11,7 @@ import (
 // reconnects.
 const (
 	corsRequestHeaders  = "Authorization, Cache-Control, Content-Type, Idempotency-Key, Last-Event-ID, Traceparent, Tracestate, X-Request-Id"
-	corsResponseHeaders = "Idempotency-Replayed, Location, Rdev-Key-Expires, Rdev-Resume, Retry-After, X-Request-Id"
+	corsResponseHeaders = "Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Rdev-Key-Expires, Rdev-Resume, Retry-After, X-Request-Id"
 	corsMaxAge          = "7200" // seconds, the most that Chromium takes
 )
 

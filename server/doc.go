@@ -29,7 +29,8 @@
 //
 // The code is for programs; messages change. The details of INVALID_ARGUMENT are
 // {"field", "problem"}, those of COMMAND_REJECTED {"rule", "field", "token",
-// "column", "reason", "hint"?}, those of a FORBIDDEN for want of a scope {"scope"}.
+// "column", "reason", "hint"?}, those of a FORBIDDEN for want of a scope {"scope"},
+// those of a 429 {"limit", "max"?}.
 //
 //	400 INVALID_ARGUMENT
 //	401 UNAUTHENTICATED
@@ -52,8 +53,8 @@
 //	422 CLAUDE_ERROR            claude exited, and did not do what it was asked to
 //	422 OUTPUT_LIMIT
 //	429 RATE_LIMITED            with Retry-After, as all that may pass
-//	429 TOO_MANY_COMMANDS
-//	429 TOO_MANY_STREAMS
+//	429 TOO_MANY_COMMANDS       of the key, or in the project, or in its queue
+//	429 TOO_MANY_STREAMS        of the key
 //	500 INTERNAL                the log tells more under the request id
 //	503 UNAVAILABLE
 //	503 POD_NOT_READY
@@ -62,6 +63,19 @@
 //
 // COMMAND_NOT_FOUND, NOT_EXECUTABLE, POD_NOT_FOUND, CLAUDE_ERROR and
 // COMMAND_LOST are usually no answers but how a command ended.
+//
+// # Limits
+//
+// Answers to a key whose requests are limited tell so as in
+// draft-ietf-httpapi-ratelimit-headers-11:
+//
+//	RateLimit-Policy: "requests";q=100;w=60   a burst, and the seconds after which it is whole
+//	RateLimit: "requests";r=42;t=35           how many are left, and the seconds until all are;
+//	                                          with r=0 and 429, until there is one
+//
+// Retry-After is never less than t. The limits of a 429 are requests and
+// failed_logins (RATE_LIMITED), streams (TOO_MANY_STREAMS), project_commands,
+// key_commands, key_commands_in_project and queue (TOO_MANY_COMMANDS).
 //
 // # Projects
 //
@@ -82,14 +96,19 @@
 //
 // The bodies are, with "cwd" relative to the project's folder:
 //
-//	{"prompt", "session_id"?, "model"?, "max_turns"?, "permission_mode"?, "allowed_tools"?, "cwd"?, "timeout"?}
-//	{"command"} or {"argv"}, with "env"?, "cwd"?, "timeout"?
-//	{"args", "cwd"?, "timeout"?}
+//	{"prompt", "session_id"?, "model"?, "max_turns"?, "permission_mode"?, "allowed_tools"?, "cwd"?, "timeout"?, "max_wait"?}
+//	{"command"} or {"argv"}, with "env"?, "cwd"?, "timeout"?, "max_wait"?
+//	{"args", "cwd"?, "timeout"?, "max_wait"?}
 //
 // The answer comes at once and does not wait for the command: 201, with Location.
 // With an Idempotency-Key (1 to 255 printable ASCII characters) a repeated
 // request is answered with 200, the header "Idempotency-Replayed: true" and the
 // first one's command, for a day.
+//
+// If as many commands run as may, the answer is TOO_MANY_COMMANDS; with a
+// "max_wait" above zero the command waits in the project's queue instead, which
+// is fair over keys. It is queued then, its events tell its position, and if no
+// place comes free in time it ends as failed with TOO_MANY_COMMANDS.
 //
 //	GET /projects/{project}/commands                           commands:read    {"commands": [command], "next_cursor"?}
 //	GET /projects/{project}/commands/{command}                 commands:read    command
@@ -102,6 +121,7 @@
 //
 // A command is {"id", "project", "type", "policy", "argv", "state", "key_id",
 // "stream_id", "events_url", "created_at", "started_at"?, "ended_at"?, "cancel_requested_at"?,
+// "wait_until"?,
 // "result"?, "error"?, "claude"?}. The state is queued, running, succeeded, failed,
 // canceled, timed_out or lost. The result is {"exit_code", "signal"?,
 // "duration_ms", "lines", "stdout_bytes", "stderr_bytes", "truncated"?,
@@ -130,6 +150,8 @@
 //	           log_truncated; its id leads behind the gap
 //	denied     {"code", "message"}: the key does not allow the stream any more; the
 //	           last event of this body, and who comes back is answered with the code
+//	queued     {"position"}: where the command waits, 1 for the first, and 0 when
+//	           it has a place; when that changes, without an id
 //	heartbeat  {"timestamp", "head_seq"}; every 15 s, without an id
 //	complete   {"exit_code", "duration_ms", "state", "signal"?, "truncated"?};
 //	           for a claude also "claude", "code" and "message", as in a command

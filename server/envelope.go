@@ -32,9 +32,9 @@ type failureBody struct {
 	Details any       `json:"details,omitzero"`
 }
 
-// retryAfter is what a caller is told to wait for, in seconds, when trying
-// again may help.
-const retryAfter = 2
+// retryAfter is what a caller is told to wait for at least, when trying again
+// may help.
+const retryAfter = time.Second
 
 // responseTimeout is how long a caller may take to read an answer that is no
 // stream.
@@ -61,7 +61,7 @@ func (s *Server) fail(x *exchange, err error) {
 		h.Set("WWW-Authenticate", `Bearer realm="rdev"`)
 	}
 	if temporary(status) {
-		h.Set("Retry-After", strconv.Itoa(retryAfter))
+		h.Set("Retry-After", retryIn(max(e.retry, retryAfter)))
 	}
 	if !x.bodyRead && x.hasBody() && x.r.ProtoMajor == 1 {
 		h.Set("Connection", "close") // or the body would have to be read first

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/exec"
@@ -16,6 +17,8 @@ type apiError struct {
 	code    rdev.Code
 	message string
 	details any // nil, or something that encodes as an object
+	// retry is how long to wait before trying again may help, if that is known.
+	retry time.Duration
 }
 
 func (e *apiError) Error() string { return e.message }
@@ -74,7 +77,7 @@ var statuses = map[rdev.Code]struct {
 	rdev.CodeClaudeError:       {http.StatusUnprocessableEntity, "claude reported an error"},
 	rdev.CodeCanceled:          {http.StatusConflict, "the command was cancelled"},
 	rdev.CodeRateLimited:       {http.StatusTooManyRequests, "too many requests"},
-	rdev.CodeTooManyCommands:   {http.StatusTooManyRequests, "too many commands are running"},
+	rdev.CodeTooManyCommands:   {http.StatusTooManyRequests, ""},
 	rdev.CodeTooManyStreams:    {http.StatusTooManyRequests, "too many streams are open"},
 	rdev.CodeOutputLimit:       {http.StatusUnprocessableEntity, "the command has printed more than is kept"},
 	rdev.CodeInsufficientSpace: {http.StatusInsufficientStorage, "there is no room left"},
@@ -91,20 +94,23 @@ func describe(err error) (apiError, int) {
 	var argument *rdev.ArgumentError
 	var field *exec.FieldError
 	var refusal *policy.Refusal
+	var limit *rdev.LimitError
 	switch {
 	case errors.As(err, &own):
 		e = *own
 	case errors.As(err, &argument):
-		e = apiError{rdev.CodeInvalidArgument, argument.Error(), fieldDetails{argument.Field, argument.Problem}}
+		e = apiError{code: rdev.CodeInvalidArgument, message: argument.Error(), details: fieldDetails{argument.Field, argument.Problem}}
+	case errors.As(err, &limit):
+		e = apiError{code: rdev.CodeTooManyCommands, message: limit.Error(), details: limitDetails{limit.Limit, limit.Max}}
 	case errors.As(err, &field):
 		name := field.Field
 		if name == "dir" { // as the API calls it
 			name = "cwd"
 		}
-		e = apiError{rdev.CodeInvalidArgument, name + " " + field.Problem, fieldDetails{name, field.Problem}}
+		e = apiError{code: rdev.CodeInvalidArgument, message: name + " " + field.Problem, details: fieldDetails{name, field.Problem}}
 	case errors.As(err, &refusal):
-		e = apiError{rdev.CodeCommandRejected, strings.TrimPrefix(refusal.Error(), "policy: "),
-			refusalDetails{refusal.Code, refusal.Field, refusal.Token, refusal.Column, refusal.Reason, refusal.Hint}}
+		e = apiError{code: rdev.CodeCommandRejected, message: strings.TrimPrefix(refusal.Error(), "policy: "),
+			details: refusalDetails{refusal.Code, refusal.Field, refusal.Token, refusal.Column, refusal.Reason, refusal.Hint}}
 	default:
 		e = apiError{code: rdev.CodeOf(err), message: message(err)}
 	}

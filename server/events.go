@@ -41,7 +41,7 @@ func (s *Server) events(x *exchange) error {
 		}
 		return err
 	}
-	return s.stream(x, sub, at, head, verdict)
+	return s.stream(x, sub, at, head, verdict, waitsFor(cmd, head.Seq))
 }
 
 // acceptsEvents reports whether the caller takes text/event-stream. Without an

@@ -39,7 +39,7 @@ type Answer struct {
 	Refused auth.Reason
 	// Rule is the policy's rule with COMMAND_REJECTED.
 	Rule string
-	// Limit is the one that refused with TOO_MANY_COMMANDS.
+	// Limit is the limit that refused the request, if one did.
 	Limit rdev.Limit
 	// Streamed says that the answer was a stream, and Duration how long that
 	// lasted.
@@ -64,10 +64,7 @@ func (s *Server) observe(x *exchange) {
 	if errors.As(x.cause, &refusal) {
 		a.Rule = refusal.Code
 	}
-	var full *rdev.LimitError
-	if errors.As(x.cause, &full) {
-		a.Limit = full.Limit
-	}
+	a.Limit = limitOf(x.cause)
 	s.cfg.Observer.Answered(a)
 }
 

@@ -51,20 +51,30 @@ type reader struct {
 	expires  bool        // it ends because the key does
 	sent     uint64      // the number of the last event that was
 	gone     atomic.Bool // the caller has hung up
+	release  func()      // gives back one of the key's streams
+
+	waits    bool // for a place, as far as is known
+	position int  // in the queue, as last told
 
 	mu     sync.Mutex
 	denied error // why the key allows the stream no longer
 }
 
 // stream answers with a stream. It takes sub over.
-func (s *Server) stream(x *exchange, sub *stream.Subscription, at cursor, head stream.Head, verdict resume) error {
+func (s *Server) stream(x *exchange, sub *stream.Subscription, at cursor, head stream.Head, verdict resume, waits bool) error {
 	rd := &reader{
 		s: s, ctx: x.r.Context(), sub: sub, streamID: at.Stream,
-		project: x.project(), keyID: x.caller.KeyID, addr: x.addr, sent: at.Seq,
+		project: x.project(), keyID: x.caller.KeyID, addr: x.addr, sent: at.Seq, waits: waits,
 	}
 	rd.ends, rd.expires = s.streamEnd(x.caller.ExpiresAt)
+	var err error
+	if rd.release, err = s.takeStream(x); err != nil {
+		sub.Close()
+		return err
+	}
 	if err := s.readers.enter(rd); err != nil {
 		sub.Close()
+		rd.release()
 		return err
 	}
 	if err := rd.hold(); err != nil {
@@ -131,6 +141,7 @@ func (rd *reader) close() {
 	if rd.keyID != auth.AdminID {
 		rd.s.watch.Release(rd.keyID)
 	}
+	rd.release()
 	rd.s.readers.leave(rd.sub)
 }
 
@@ -141,32 +152,42 @@ func (rd *reader) close() {
 func (rd *reader) serve() error {
 	defer rd.out.end()
 	defer rd.lagged()
+	beat := time.Now().Add(rd.s.cfg.Heartbeat)
 	for {
-		beat := time.Now().Add(rd.s.cfg.Heartbeat)
-		last := !beat.Before(rd.ends)
+		if rd.waits {
+			if err := rd.tellPosition(); err != nil {
+				return err
+			}
+		}
+		due := rd.due(beat)
+		last := !due.Before(rd.ends)
 		if last {
-			beat = rd.ends
+			due = rd.ends
 		}
 		// One context lasts from heartbeat to heartbeat, so that a busy
 		// stream does not make one per batch.
-		ctx, cancel := context.WithDeadline(rd.ctx, beat)
+		ctx, cancel := context.WithDeadline(rd.ctx, due)
 		err := rd.copy(ctx)
-		due := errors.Is(ctx.Err(), context.DeadlineExceeded)
+		isDue := errors.Is(ctx.Err(), context.DeadlineExceeded)
 		cancel()
 		switch {
 		case rd.gone.Load(), rd.ctx.Err() != nil:
 			return nil
-		case due && errors.Is(err, context.DeadlineExceeded):
+		case isDue && errors.Is(err, context.DeadlineExceeded):
 			if last && rd.expires {
 				return rd.sayDenied(auth.ErrUnauthenticated)
 			}
 			if last {
 				return nil
 			}
+			if time.Now().Before(beat) {
+				continue
+			}
 			rd.lagged()
 			if err := rd.beat(); err != nil {
 				return err
 			}
+			beat = time.Now().Add(rd.s.cfg.Heartbeat)
 		case errors.Is(err, stream.ErrClosed):
 			return rd.closed()
 		case errors.Is(err, io.EOF): // closed without a terminal event
@@ -175,6 +196,15 @@ func (rd *reader) serve() error {
 			return err
 		}
 	}
+}
+
+// due is when serve has something to do besides: at the next heartbeat, or
+// sooner to look where the command waits.
+func (rd *reader) due(beat time.Time) time.Time {
+	if look := time.Now().Add(positionInterval); rd.waits && look.Before(beat) {
+		return look
+	}
+	return beat
 }
 
 // copy sends events until ctx ends or the stream does, which is nil.

@@ -31,6 +31,7 @@ type gitBody struct {
 type place struct {
 	Dir     string    `json:"cwd"`
 	Timeout *duration `json:"timeout"`
+	MaxWait *duration `json:"max_wait"`
 }
 
 func (s *Server) runClaude(x *exchange) error {
@@ -68,6 +69,9 @@ func (s *Server) run(x *exchange, what policy.Request, where place) error {
 		if req.Timeout = time.Duration(*where.Timeout); req.Timeout == 0 {
 			return invalid("timeout", "is not above zero")
 		}
+	}
+	if where.MaxWait != nil {
+		req.MaxWait = time.Duration(*where.MaxWait)
 	}
 	if keys := x.r.Header.Values("Idempotency-Key"); len(keys) > 0 {
 		if len(keys) > 1 || keys[0] == "" {

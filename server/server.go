@@ -26,6 +26,7 @@ type Server struct {
 	readers     readers
 	watch       *auth.Watch // of the readers' keys
 	buffers     buffers
+	limits      limits
 	health      health
 	leaving     atomic.Bool  // set by Leave
 	tracer      trace.Tracer // nil if nobody traces
@@ -50,6 +51,7 @@ func New(svc *rdev.Service, authn *auth.Authenticator, cfg Config) (*Server, err
 		}
 	}
 	s.router = newRouter(routes())
+	s.limits = newLimits(cfg)
 	s.watch = auth.NewWatch(auth.WatchConfig{
 		Keys: authn.Keys(), Changed: s.keyChanged,
 		OnError: func(err error) { cfg.Log.Error().Err(err).Msg("in the background") },
@@ -73,6 +75,9 @@ func (s *Server) Drain(ctx context.Context) error {
 	err := s.readers.drain(ctx)
 	if err == nil {
 		s.watch.Close()
+	}
+	if err == nil && s.limits.streams != nil {
+		err = s.limits.streams.Wait(ctx)
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 type runFlags struct {
 	dir            string
 	timeout        time.Duration
+	maxWait        time.Duration
 	detach         bool
 	idempotencyKey string
 }
@@ -25,6 +26,7 @@ func (f *runFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.dir, "cwd", "", "folder to run in, relative to the project's")
 	flags.DurationVar(&f.timeout, "timeout", 0, "end the command after that time, 30s or 2h for example (default: the server's)")
+	flags.DurationVar(&f.maxWait, "max-wait", 0, "if too many commands run, wait for a place for that time at most (default: not at all)")
 	flags.BoolVarP(&f.detach, "detach", "d", false, "print the id of the command and leave it running")
 	flags.StringVar(&f.idempotencyKey, "idempotency-key", "", "run once, however often this is called with the same key")
 	addFlags(flags, "client")
@@ -34,7 +36,10 @@ func (f *runFlags) options() (*client.RunOptions, error) {
 	if f.timeout < 0 {
 		return nil, usagef("--timeout is negative")
 	}
-	return &client.RunOptions{Dir: f.dir, Timeout: f.timeout, IdempotencyKey: f.idempotencyKey}, nil
+	if f.maxWait < 0 {
+		return nil, usagef("--max-wait is negative")
+	}
+	return &client.RunOptions{Dir: f.dir, Timeout: f.timeout, MaxWait: f.maxWait, IdempotencyKey: f.idempotencyKey}, nil
 }
 
 func (a *app) runCommand() *cobra.Command {

@@ -56,6 +56,15 @@ type Config struct {
 	LogLevel        string        `koanf:"log_level" default:"info" flag:"log-level" for:"serve" help:"least important message that is logged: debug, info, warn or error"`
 	LogFormat       string        `koanf:"log_format" default:"auto" flag:"log-format" for:"serve" help:"console, json, or auto: console on a terminal"`
 
+	RequestsPerMinute     int64         `koanf:"requests_per_minute" default:"100" flag:"requests-per-minute" for:"serve" help:"requests that a key may make in a minute; 0: no limit"`
+	RequestBurst          int64         `koanf:"request_burst" default:"0" flag:"request-burst" for:"serve" help:"how many of them at once; 0: all"`
+	FailedLoginsPerMinute int64         `koanf:"failed_logins_per_minute" default:"10" flag:"failed-logins-per-minute" for:"serve" help:"keys that do not work that an address may send in a minute; 0: no limit"`
+	StreamsPerKey         int64         `koanf:"streams_per_key" default:"100" flag:"streams-per-key" for:"serve" help:"streams that a key may have open at once; 0: no limit"`
+	ProjectCommands       int64         `koanf:"project_commands" default:"100" flag:"project-commands" for:"serve" help:"commands that may run in a project at once; 0: no limit"`
+	KeyCommands           int64         `koanf:"key_commands" default:"50" flag:"key-commands" for:"serve" help:"commands of a key that may run at once; 0: no limit"`
+	Queue                 int64         `koanf:"queue" default:"100" flag:"queue" for:"serve" help:"commands that may wait for a place in a project, half of them of one key"`
+	LongestWait           time.Duration `koanf:"longest_wait" default:"10m" flag:"longest-wait" for:"serve" help:"longest time that a command may wait for a place"`
+
 	DatabaseURL       auth.Secret `koanf:"database_url" for:"serve" help:"Postgres that keeps everything and that several servers may share, as postgres://user:password@host/name?sslmode=verify-full; empty: a file in data_dir"`
 	DatabaseListenURL auth.Secret `koanf:"database_listen_url" for:"serve" help:"the same database without a pooler between, for LISTEN and migrations; empty: database_url"`
 	DatabasePooled    bool        `koanf:"database_pooled" default:"false" for:"serve" help:"whether database_url leads to a pooler in transaction mode, such as PgBouncer: true or false"`
@@ -99,6 +108,10 @@ func settings() []setting {
 	return all
 }
 
+// maxLimit is the most that a limit can be set to: above, there might as well
+// be none.
+const maxLimit = 1_000_000
+
 // check finds values that no part of the program can use.
 func (c Config) check() error {
 	for _, choice := range []struct {
@@ -130,10 +143,27 @@ func (c Config) check() error {
 		{"keep_for", int64(c.KeepFor)},
 		{"keep_bytes", c.KeepBytes},
 		{"audit_keep_for", int64(c.AuditKeepFor)},
+		{"queue", c.Queue},
+		{"longest_wait", int64(c.LongestWait)},
 		{"database_pool_size", c.DatabasePoolSize},
 	} {
 		if positive.value <= 0 {
 			return usagef("%s must be more than nothing", positive.key)
+		}
+	}
+	for _, limit := range []struct {
+		key   string
+		value int64
+	}{
+		{"requests_per_minute", c.RequestsPerMinute},
+		{"request_burst", c.RequestBurst},
+		{"failed_logins_per_minute", c.FailedLoginsPerMinute},
+		{"streams_per_key", c.StreamsPerKey},
+		{"project_commands", c.ProjectCommands},
+		{"key_commands", c.KeyCommands},
+	} {
+		if limit.value < 0 || limit.value > maxLimit {
+			return usagef("%s must be between 0, for no limit, and %d", limit.key, maxLimit)
 		}
 	}
 	if c.DefaultTimeout > c.MaxTimeout {

@@ -45,6 +45,7 @@ func (a *app) connect() (*remote, error) {
 		UserAgent:   "rdev/" + buildVersion().Version,
 		OnReconnect: a.reconnecting(r),
 		OnKeyExpiry: a.expiring(r),
+		OnQueued:    a.queued,
 	})
 	if err != nil {
 		return nil, usagef("%s", describe(err))
@@ -70,6 +71,13 @@ func (a *app) expiring(r *remote) func(time.Time) {
 		once.Do(func() {
 			a.notice("the key from %s expires in %s, at %s; rotate it with rdev keys rotate", r.keySource, span(time.Until(at)), at.Local().Format(time.RFC3339))
 		})
+	}
+}
+
+// queued says where a command waits.
+func (a *app) queued(position int) {
+	if position > 0 {
+		a.notice("too many commands run; this one waits, number %d in the queue", position)
 	}
 }
 

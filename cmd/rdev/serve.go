@@ -135,6 +135,12 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		DefaultTimeout: c.DefaultTimeout,
 		MaxTimeout:     c.MaxTimeout,
 		MaxOutput:      c.MaxOutput,
+
+		MaxProjectCommands: int(c.ProjectCommands),
+		MaxKeyCommands:     int(c.KeyCommands),
+		MaxQueue:           int(c.Queue),
+		MaxWait:            c.LongestWait,
+
 		ClaudeGrace:    c.ClaudeGrace,
 		LeaveRunning:   c.OnShutdown == "leave",
 		LeaveOnKeyEnd:  c.OnKeyEnd == "leave",
@@ -153,6 +159,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	web.TrustedProxies = proxies
 	web.KeyExpiryWarning = c.KeyExpiryWarn
 	web.Observer = counted
+	limitCallers(&web, c, store.Limits())
 	web.TracerProvider = traces
 	web.Version = buildVersion().String()
 	web.Parts = readyParts(store.Commands(), store.Broker(), work.executor, work.projects)

@@ -14,13 +14,14 @@ import (
 	"github.com/orchard9/rdev/stream"
 )
 
-// storage is where the server keeps everything: the three ports on one
+// storage is where the server keeps everything: the ports on one
 // database.
 type storage struct {
 	keys     auth.KeyStore
 	commands rdev.Commands
 	broker   stream.Broker
 	audit    rdev.Audit
+	limits   auth.LimitStore
 	close    func(context.Context) error
 }
 
@@ -28,6 +29,7 @@ func (s *storage) Keys() auth.KeyStore             { return s.keys }
 func (s *storage) Commands() rdev.Commands         { return s.commands }
 func (s *storage) Broker() stream.Broker           { return s.broker }
 func (s *storage) Audit() rdev.Audit               { return s.audit }
+func (s *storage) Limits() auth.LimitStore         { return s.limits }
 func (s *storage) Close(ctx context.Context) error { return s.close(ctx) }
 
 // openStorage opens the file in the data folder, or the Postgres that several
@@ -44,7 +46,7 @@ func openStorage(ctx context.Context, c Config, log *zerolog.Logger, failed func
 	if err != nil {
 		return nil, storeError(c.DataDir, err)
 	}
-	return &storage{s.Keys(), s.Commands(), s.Broker(), s.Audit(), s.Close}, nil
+	return &storage{s.Keys(), s.Commands(), s.Broker(), s.Audit(), s.Limits(), s.Close}, nil
 }
 
 // openPostgres opens the shared database. A key that this server made for
@@ -68,5 +70,5 @@ func openPostgres(ctx context.Context, c Config, log *zerolog.Logger, failed fun
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the database of RDEV_DATABASE_URL: %w", err)
 	}
-	return &storage{s.Keys(), s.Commands(), s.Broker(), s.Audit(), s.Close}, nil
+	return &storage{s.Keys(), s.Commands(), s.Broker(), s.Audit(), s.Limits(), s.Close}, nil
 }

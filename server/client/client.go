@@ -47,6 +47,10 @@ type Options struct {
 	// says so, which those of its last days do. It must not block. Defaults to
 	// none.
 	OnKeyExpiry func(time.Time)
+	// OnQueued is told where a command waits that Follow reads, 1 for the first,
+	// each time that changes, and 0 when it has a place. It is called from the
+	// goroutine of Follow. Defaults to none.
+	OnQueued func(position int)
 }
 
 // Defaults of Options.
@@ -66,6 +70,7 @@ type Client struct {
 	patience  time.Duration
 	lost      func(error)
 	expires   func(time.Time)
+	queued    func(int)
 }
 
 // New returns a Client of the server at baseURL, with the path under which the
@@ -99,6 +104,9 @@ func New(baseURL, key string, opts *Options) (*Client, error) {
 	}
 	if c.expires = o.OnKeyExpiry; c.expires == nil {
 		c.expires = func(time.Time) {}
+	}
+	if c.queued = o.OnQueued; c.queued == nil {
+		c.queued = func(int) {}
 	}
 	if c.http == nil {
 		c.http = newHTTPClient()

@@ -24,6 +24,7 @@ type Command struct {
 	StartedAt         time.Time `json:"started_at,omitzero"`
 	EndedAt           time.Time `json:"ended_at,omitzero"`
 	CancelRequestedAt time.Time `json:"cancel_requested_at,omitzero"`
+	WaitUntil         time.Time `json:"wait_until,omitzero"` // of one that waits for a place, or did
 
 	// Result says how the process ended, nil as long as that was not seen.
 	Result *Result `json:"result,omitempty"`

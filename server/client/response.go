@@ -19,6 +19,7 @@ const (
 	eventOutput    = "output"
 	eventGap       = "gap"
 	eventDenied    = "denied"
+	eventQueued    = "queued"
 	eventComplete  = "complete"
 	eventError     = "error"
 )
@@ -94,6 +95,8 @@ func (f *follower) read(decoder *sse.Decoder) (End, error) {
 			err = f.output(event)
 		case eventGap:
 			err = f.gap(event)
+		case eventQueued:
+			err = f.position(event)
 		case eventDenied:
 			return End{}, denied(event)
 		case eventComplete, eventError:
@@ -146,6 +149,18 @@ func (f *follower) atHead() error {
 	if f.toHead && f.last >= f.head {
 		return errAtHead
 	}
+	return nil
+}
+
+// position tells where the command waits.
+func (f *follower) position(event sse.Event) error {
+	var data struct {
+		Position int `json:"position"`
+	}
+	if err := json.Unmarshal(event.Data, &data); err != nil {
+		return fmt.Errorf("%w: decode queued event: %w", errProtocol, err)
+	}
+	f.c.queued(data.Position)
 	return nil
 }
 

@@ -35,6 +35,9 @@ type Git struct {
 type RunOptions struct {
 	Dir     string        // working folder, relative to the project's
 	Timeout time.Duration // defaults to the server's
+	// MaxWait lets the command wait for a place where too many run, for that
+	// long at most. Defaults to not waiting: then the call is TooManyCommands.
+	MaxWait time.Duration
 	// IdempotencyKey makes a repeated call return the first one's command.
 	// Defaults to a random one: the Client repeats a call whose answer is
 	// lost, and no command shall run twice for that.
@@ -75,6 +78,7 @@ func (c *Client) RunGit(ctx context.Context, project string, git Git, opts *RunO
 type place struct {
 	Dir     string `json:"cwd,omitempty"`
 	Timeout string `json:"timeout,omitempty"`
+	MaxWait string `json:"max_wait,omitempty"`
 }
 
 func (c *Client) run(ctx context.Context, project, kind string, opts *RunOptions, body func(place) any) (Command, error) {
@@ -85,6 +89,9 @@ func (c *Client) run(ctx context.Context, project, kind string, opts *RunOptions
 	where := place{Dir: o.Dir}
 	if o.Timeout != 0 {
 		where.Timeout = o.Timeout.String()
+	}
+	if o.MaxWait != 0 {
+		where.MaxWait = o.MaxWait.String()
 	}
 	var cmd Command
 	err := c.do(ctx, call{

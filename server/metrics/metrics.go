@@ -101,8 +101,8 @@ func New() *Metrics {
 	m.refusals = m.counters("rdev_policy_refusals_total", "Commands that the policy refused.", "endpoint", "rule")
 	m.readerLag = m.histogram("rdev_reader_lag_events", "How many events readers were behind, at each heartbeat and at the end of a stream.", []float64{0, 10, 100, 1000, 10000, 100000})
 	m.limitRefusals = m.counters("rdev_limit_refusals_total", "Requests that were refused because of a limit.", "limit")
-	for _, limit := range knownLimits() {
-		m.limitRefusals.WithLabelValues(limit)
+	for _, limit := range limits {
+		m.limitRefusals.WithLabelValues(string(limit))
 	}
 
 	m.shimPlacements = m.counters("rdev_shim_placements_total", "Attempts to bring the shim into a container: placed, unplaceable (commands run without it) or failed.", "result")

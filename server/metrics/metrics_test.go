@@ -176,8 +176,8 @@ func TestMetrics(t *testing.T) {
 			is.Equal(ask(t, http.MethodPost, url+"/projects/small/shell", `{"argv":["sleep","3"]}`, adminKey).StatusCode, status)
 		}
 		has(t, `rdev_limit_refusals_total{limit="project_commands"} 1`)
-		for _, code := range []rdev.Code{rdev.CodeRateLimited, rdev.CodeTooManyStreams, rdev.CodeTooManyStreams} {
-			m.Answered(server.Answer{Method: "GET", Status: 429, Code: code})
+		for _, limit := range []rdev.Limit{server.LimitRequests, server.LimitStreams, server.LimitStreams} {
+			m.Answered(server.Answer{Method: "GET", Status: 429, Limit: limit})
 		}
 		m.Answered(server.Answer{Method: "POST", Status: 429, Code: rdev.CodeTooManyCommands, Limit: rdev.LimitKeyCommands})
 		has(t,

@@ -26,27 +26,18 @@ func (m *Metrics) Answered(a server.Answer) {
 	if a.Code == rdev.CodeUnauthenticated {
 		m.authFailures.WithLabelValues(cmp.Or(string(a.Refused), "absent")).Inc()
 	}
-	if limit := cmp.Or(string(a.Limit), limits[a.Code]); limit != "" {
-		m.limitRefusals.WithLabelValues(limit).Inc()
+	if a.Limit != "" {
+		m.limitRefusals.WithLabelValues(string(a.Limit)).Inc()
 	}
 	if a.Rule != "" {
 		m.refusals.WithLabelValues(endpoint, a.Rule).Inc()
 	}
 }
 
-// limits names the limit that an error stands for; of commands there are
-// several, which the Answer tells apart.
-var limits = map[rdev.Code]string{
-	rdev.CodeRateLimited:    "requests",
-	rdev.CodeTooManyStreams: "streams",
-}
-
-// knownLimits are all of them, for counters that begin at zero.
-func knownLimits() []string {
-	return []string{
-		"requests", "streams",
-		string(rdev.LimitProjectCommands), string(rdev.LimitKeyCommands), string(rdev.LimitKeyInProject), string(rdev.LimitQueue),
-	}
+// limits are all that can refuse a request.
+var limits = []rdev.Limit{
+	server.LimitRequests, server.LimitFailedLogins, server.LimitStreams,
+	rdev.LimitProjectCommands, rdev.LimitKeyCommands, rdev.LimitKeyInProject, rdev.LimitQueue,
 }
 
 // GapTold implements server.Observer.
