@@ -28,6 +28,8 @@ type Config struct {
 	Addr            string        `koanf:"addr" default:"127.0.0.1:8080" flag:"addr" for:"serve" help:"address to listen on; port 0 takes a free one"`
 	DataDir         string        `koanf:"data_dir" flag:"data-dir" for:"serve" help:"folder for the database, the output of commands and admin.key; empty: rdev in your data folder"`
 	Projects        []string      `koanf:"projects" flag:"project" for:"serve" help:"projects, as name=path or path; empty: the current folder"`
+	TLSCertFile     string        `koanf:"tls_cert_file" flag:"tls-cert-file" for:"serve" help:"file with the certificate to serve HTTPS with, and those between it and its root, PEM; read again when it has changed; empty: plain HTTP"`
+	TLSKeyFile      string        `koanf:"tls_key_file" flag:"tls-key-file" for:"serve" help:"file with the key of the certificate, PEM"`
 	Executor        string        `koanf:"executor" default:"local" flag:"executor" for:"serve" help:"where commands run: local, in folders on this machine, or kubernetes, in pods that are labelled as projects"`
 	Namespace       string        `koanf:"namespace" flag:"namespace" for:"serve" help:"namespace of the pods; empty: that of the kubeconfig, or rdev's own"`
 	Kubeconfig      string        `koanf:"kubeconfig" flag:"kubeconfig" for:"serve" help:"file that says how to reach the cluster; empty: the cluster that rdev runs in, else as kubectl"`

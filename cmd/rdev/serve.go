@@ -177,14 +177,20 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 	}
 	defer stopMetrics()
 
-	url := "http://" + reachable(listener.Addr())
+	listener, scheme, err := withTLS(c, listener, &log)
+	if err != nil {
+		return err
+	}
+	url := scheme + "://" + reachable(listener.Addr())
 	forget, err := writeEndpoint(c.DataDir, url)
 	if err != nil {
 		return err
 	}
 	defer forget()
 	a.welcome(c, url, work.folders, key, made)
-	warnings(listener.Addr(), &log)
+	if scheme == "http" {
+		warnings(listener.Addr(), &log)
+	}
 	return a.serveUntilStopped(ctx, c, &log, service, handler, listener)
 }
 

@@ -50,6 +50,6 @@ func reachable(addr address) string {
 func warnings(addr address, log *zerolog.Logger) {
 	if !isLoopback(addr) {
 		log.Warn().Stringer("addr", addr).
-			Msg("others can reach this server: keys and output cross the network as they are, so put a proxy with TLS before it")
+			Msg("others can reach this server: keys and output cross the network as they are, so set tls_cert_file and tls_key_file, or put a proxy with TLS before it")
 	}
 }
