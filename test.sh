@@ -97,7 +97,15 @@ if [ "${patterns[*]}" = ./... ] && [ "$(uname)" = Linux ]; then
 	need promtool prometheus
 	[ -x /usr/sbin/nginx ] || need nginx nginx
 fi
+claude=
+if grep -q internal/claudetest <<<"$dependencies" && [ "$(uname -sm)" = 'Linux x86_64' ]; then
+	claude=yes
+	need openssl openssl
+	[ -x "${RDEV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rdev}/claude-code-2.1.197-linux-x64/claude" ] || need npm npm
+fi
 if [ ${#missing[@]} -gt 0 ]; then install "${missing[@]}"; fi
+# Licensed software, which stays in the cache; see the script.
+[ -z "$claude" ] || internal/claudetest/install.sh
 
 # The tests with a cluster run by themselves, one package after the other: a
 # cluster is four servers, and wants the machine.

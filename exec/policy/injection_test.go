@@ -12,22 +12,52 @@ import (
 
 // TestPastedValueNeverRuns puts hostile values into the places of commands where
 // values stand, and really runs what is accepted. The same commands are given
-// to real shells first, so that the list is known to bite.
+// to real shells first, so that the lists are known to bite.
 func TestPastedValueNeverRuns(t *testing.T) {
-	text, err := os.ReadFile("testdata/pasted.txt")
+	for list, potent := range map[string]int{"pasted.txt": 80, "published.txt": 120} {
+		t.Run(list, func(t *testing.T) { valuesNeverRun(t, "testdata/"+list, potent) })
+	}
+}
+
+// touches are the ways in which the commands of a published list touch the
+// canary.
+var touches = []string{"touch CANARY", "touch${IFS}CANARY"}
+
+// values reads a list. CANARY stands for the path of the canary.
+func values(t *testing.T, file, canary string) []string {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var all []string
+	add := func(line string) {
+		all = append(all, strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r", `\t`, "\t", "%0A", "\n", "%0D", "\r", "CANARY", canary).Replace(line))
+	}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "# ") || line == "":
+		case strings.Contains(line, "COMMAND"):
+			for _, touch := range touches {
+				add(strings.ReplaceAll(line, "COMMAND", touch))
+			}
+		default:
+			add(line)
+		}
+	}
+	return all
+}
+
+func valuesNeverRun(t *testing.T, file string, wanted int) {
 	templates := []string{"VALUE", "echo VALUE", `echo "VALUE"`, "echo 'VALUE'", "git log --author=VALUE", `git commit --allow-empty -m "VALUE"`, "git show VALUE", "git checkout -b VALUE", "ls -- VALUE x"}
 	s := newScratch(t)
 	potent, accepted, total := 0, 0, 0
 	ran := map[string]bool{} // every argv is run once
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, "# ") || line == "" {
-			continue
+	for _, value := range values(t, file, s.canary) {
+		if value == "touch "+s.canary {
+			continue // a whole command, and no value in one: what it does is allowed
 		}
-		value := strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r", `\t`, "\t", "CANARY", s.canary).Replace(line)
 		bites := false
 		for _, template := range templates {
 			command := strings.ReplaceAll(template, "VALUE", value)
@@ -58,7 +88,7 @@ func TestPastedValueNeverRuns(t *testing.T) {
 			potent++
 		}
 	}
-	if potent < 80 {
+	if potent < wanted {
 		t.Errorf("only %d of the values harm a real shell", potent)
 	}
 	t.Logf("%d values harm a real shell; of %d commands with them, %d plans were accepted, %d different ones were run, none did harm", potent, total, accepted, len(ran))
@@ -128,5 +158,46 @@ func TestStrictContainsHostileCommands(t *testing.T) {
 	}
 	if _, err := strict.Plan(argvRequest("git", "status")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPublishedArgumentsAreRefused: git takes none of them in any level without
+// a shell, and what other programs would do with theirs does not matter where
+// they are not listed.
+func TestPublishedArgumentsAreRefused(t *testing.T) {
+	s := newScratch(t)
+	text, err := os.ReadFile("testdata/arguments.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	vectors := 0
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		vectors++
+		argv := strings.Fields(line)
+		for i := range argv {
+			argv[i] = strings.ReplaceAll(strings.ReplaceAll(argv[i], "·", " "), "CANARY", s.canary)
+		}
+		for _, p := range []policy.Policy{{Level: policy.Strict, Programs: []string{"ls", "cat", "echo"}}, {}} {
+			if p.Level == "" && argv[0] != "git" && argv[0] != "env" {
+				continue
+			}
+			requests := []policy.Request{argvRequest(argv...)}
+			if argv[0] == "git" {
+				requests = append(requests, gitRequest(argv[1:]...))
+			}
+			for _, r := range requests {
+				plan, err := p.Plan(r)
+				if err == nil {
+					s.run(plan)
+					t.Errorf("level %q accepts %q as %q; canary: %v", p.Level, argv, plan.Argv, s.bitten())
+				}
+			}
+		}
+	}
+	if vectors < 40 {
+		t.Errorf("there are only %d vectors", vectors)
 	}
 }

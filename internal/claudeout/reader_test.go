@@ -132,8 +132,8 @@ func TestSkipLeavesTheLineOut(t *testing.T) {
 	is.True(ok)
 }
 
-// FuzzReader holds the Reader against encoding/json, and cuts the line in two.
-func FuzzReader(f *testing.F) {
+// FuzzClaudeOutput holds the Reader against encoding/json, and cuts the line in two.
+func FuzzClaudeOutput(f *testing.F) {
 	f.Add(line, 10)
 	f.Add(`{"type":"result","a":[1,-0.5e+3,true,null,{"b":"\u00e9\n"}]}`, 3)
 	f.Add(`{"type":"result","usage":{"input_tokens":3}} `, 30)
