@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -126,6 +127,7 @@ func TestAPanicIsInternal(t *testing.T) {
 			st.trim(id, 2) // there is a gap to tell
 			resp := st.open("GET", "/projects/web/events?stream_id="+id, "", "X-Request-Id", "panic-12345678")
 			is.Equal(resp.StatusCode, http.StatusOK)
+			_, _ = io.ReadAll(resp.Body) // it is cut
 			is.NoErr(resp.Body.Close())
 			l := st.lines(thrown)[0]
 			is.Equal(l["request_id"], "panic-12345678")

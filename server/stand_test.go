@@ -80,7 +80,7 @@ func newStand(t testing.TB, change func(*setup)) *stand {
 	st.svc, err = rdev.New(t.Context(), rdev.Config{
 		Executor: up.executor, Projects: projectList{st.records}, Commands: up.commands, Broker: up.broker, Keys: st.keys, Policy: up.policy,
 		TracerProvider: up.config.TracerProvider,
-		Audit: rdev.NewMemoryCommands().Audit(),
+		Audit:          rdev.NewMemoryCommands().Audit(),
 	})
 	if err != nil {
 		t.Fatal(err)

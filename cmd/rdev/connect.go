@@ -43,6 +43,7 @@ func (a *app) connect() (*remote, error) {
 	r := &remote{url: url, keySource: source}
 	r.Client, err = client.New(url, key.Reveal(), &client.Options{
 		UserAgent:   "rdev/" + buildVersion().Version,
+		Header:      traceHeader(a.getenv),
 		OnReconnect: a.reconnecting(r),
 		OnKeyExpiry: a.expiring(r),
 		OnQueued:    a.queued,

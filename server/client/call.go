@@ -113,6 +113,9 @@ func (c *Client) request(ctx context.Context, method, path string, body []byte) 
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
+	if c.header != nil {
+		req.Header = c.header.Clone()
+	}
 	req.Header.Set("Authorization", "Bearer "+*c.key)
 	req.Header.Set("User-Agent", c.userAgent)
 	if body != nil {

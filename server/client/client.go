@@ -32,6 +32,10 @@ type Options struct {
 	HTTPClient *http.Client
 	// UserAgent is sent with every request. Defaults to "rdev-client".
 	UserAgent string
+	// Header is sent with every request too, for a proxy on the way or as the
+	// caller's place in a trace (traceparent). It cannot replace what the
+	// client sets itself. Not to be changed afterwards. Defaults to none.
+	Header http.Header
 	// Heartbeat is the server's time between heartbeats. A stream that is
 	// silent for three of them is taken for broken. Defaults to 15 s.
 	Heartbeat time.Duration
@@ -66,6 +70,7 @@ type Client struct {
 	key       *string // a pointer, because fmt prints fields
 	http      *http.Client
 	userAgent string
+	header    http.Header
 	silence   time.Duration
 	patience  time.Duration
 	lost      func(error)
@@ -95,6 +100,7 @@ func New(baseURL, key string, opts *Options) (*Client, error) {
 		base:      strings.TrimSuffix(u.String(), "/"),
 		key:       &key,
 		http:      o.HTTPClient,
+		header:    o.Header,
 		userAgent: cmp.Or(o.UserAgent, "rdev-client"),
 		silence:   3 * cmp.Or(o.Heartbeat, DefaultHeartbeat),
 		patience:  cmp.Or(o.ReconnectTimeout, DefaultReconnectTimeout),
