@@ -50,6 +50,8 @@ type setup struct {
 	broker   stream.Broker
 	executor exec.Executor
 	policy   policy.Policy
+	// service changes the Service's configuration.
+	service func(*rdev.Config)
 	// wrap is middleware around the Server, which then cannot take
 	// connections over.
 	wrap func(http.Handler) http.Handler
@@ -77,11 +79,15 @@ func newStand(t testing.TB, change func(*setup)) *stand {
 	}
 	st.broker = up.broker
 	var err error
-	st.svc, err = rdev.New(t.Context(), rdev.Config{
+	config := rdev.Config{
 		Executor: up.executor, Projects: projectList{st.records}, Commands: up.commands, Broker: up.broker, Keys: st.keys, Policy: up.policy,
 		TracerProvider: up.config.TracerProvider,
 		Audit:          rdev.NewMemoryCommands().Audit(),
-	})
+	}
+	if up.service != nil {
+		up.service(&config)
+	}
+	st.svc, err = rdev.New(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
