@@ -75,26 +75,11 @@ func New(cfg *rest.Config, opts *Options) (*Executor, error) {
 	if options.TracerProvider != nil {
 		x.tracer = options.TracerProvider.Tracer("github.com/orchard9/rdev/exec/kube")
 	}
-	// The first reason why there is no list is the one to tell.
-	first := make(chan error, 1)
-	watched := options
-	watched.OnError = func(err error) {
-		select {
-		case first <- err:
-		default:
-		}
-		options.OnError(err)
-	}
-	if x.watcher, err = newWatcher(ctx, client, watched); err == nil {
+	if x.watcher, err = newWatcher(ctx, client, options); err == nil {
 		err = x.watcher.sync(ctx, options.SyncTimeout)
 	}
 	if err != nil {
 		stop()
-		select {
-		case reason := <-first:
-			err = fmt.Errorf("%w: %w", err, reason)
-		default:
-		}
 		return nil, fmt.Errorf("exec/kube: watch namespace %s: %w", options.Namespace, err)
 	}
 	return x, nil

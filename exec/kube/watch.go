@@ -31,6 +31,8 @@ type watcher struct {
 	settings settings
 	work     sync.WaitGroup
 
+	refused chan error // has the first reason why the pods could not be watched
+
 	mu      sync.Mutex
 	changed chan struct{} // closed at each change
 }
@@ -40,7 +42,7 @@ type watcher struct {
 func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options Options) (*watcher, error) {
 	// What reflectors would log, OnError is told.
 	ctx = klog.NewContext(ctx, klog.Logger{})
-	w := &watcher{changed: make(chan struct{})}
+	w := &watcher{changed: make(chan struct{}), refused: make(chan error, 1)}
 	pods := client.Pods(options.Namespace)
 	w.pods = cache.NewSharedIndexInformer(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -82,7 +84,12 @@ func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options
 	err := errors.Join(podsErr, configErr,
 		w.pods.SetTransform(stripPod),
 		w.pods.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-			options.OnError(fmt.Errorf("exec/kube: watch pods: %w", err))
+			err = fmt.Errorf("exec/kube: watch pods: %w", err)
+			select {
+			case w.refused <- err:
+			default:
+			}
+			options.OnError(err)
 		}),
 		config.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
 			options.OnError(fmt.Errorf("exec/kube: watch %s: %w", SettingsName, err))
@@ -99,10 +106,16 @@ func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options
 func (w *watcher) sync(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if !cache.WaitForCacheSync(ctx.Done(), w.pods.HasSynced) {
-		return fmt.Errorf("there is no list of pods after %v", limit)
+	if cache.WaitForCacheSync(ctx.Done(), w.pods.HasSynced) {
+		return nil
 	}
-	return nil
+	err := fmt.Errorf("there is no list of pods after %v", limit)
+	select {
+	case reason := <-w.refused:
+		return fmt.Errorf("%w: %w", err, reason)
+	default:
+		return err
+	}
 }
 
 func (w *watcher) take(object any) {
