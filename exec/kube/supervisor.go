@@ -15,6 +15,10 @@ import (
 	"github.com/orchard9/rdev/exec/shim"
 )
 
+// window is how much of one command's output is on its way: the way through the
+// API server, the kubelet and the runtime is long.
+const window = 2 << 20
+
 // A supervisor is the shim of one run of a container, reached over one exec
 // stream that carries all commands.
 type supervisor struct {
@@ -87,6 +91,7 @@ func (s *supervisor) prepare(key string) {
 		Env:      s.at.env,
 		Build:    s.x.options.userAgent(),
 		Patience: max(s.x.options.Patience, time.Second),
+		Window:   window,
 		Replace:  true,
 	})
 	if s.err == nil {
@@ -127,12 +132,12 @@ func (s *supervisor) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 		s.missing.Store(false)
 	}
 	stream, stop := context.WithCancel(context.WithoutCancel(ctx))
-	fromPod, toUs := io.Pipe()
+	output := newPipe()
 	fromUs, toPod := io.Pipe()
-	c := &conn{supervisor: s, reader: fromPod, writer: toPod, stop: stop}
+	c := &conn{supervisor: s, reader: output, writer: toPod, stop: stop}
 	s.x.watching.Go(func() {
 		var stderr tail
-		err := s.x.streamer.stream(stream, s.place, []string{s.at.program, "connect", "--dir", s.at.state}, fromUs, toUs, &stderr)
+		err := s.x.streamer.stream(stream, s.place, []string{s.at.program, "connect", "--dir", s.at.state}, fromUs, output, &stderr)
 		if err == nil {
 			err = io.EOF
 		}
@@ -142,7 +147,7 @@ func (s *supervisor) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 		if text := stderr.String(); text != "" {
 			err = fmt.Errorf("%w: %s", err, text)
 		}
-		toUs.CloseWithError(err)
+		output.end(err)
 		fromUs.CloseWithError(err)
 		stop()
 	})
@@ -162,7 +167,7 @@ func (s *supervisor) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 // A conn is an exec stream to the shim.
 type conn struct {
 	supervisor *supervisor
-	reader     *io.PipeReader
+	reader     *pipe
 	writer     *io.PipeWriter
 	stop       context.CancelFunc
 	once       sync.Once
@@ -192,7 +197,7 @@ func (c *conn) Write(b []byte) (int, error) { return c.writer.Write(b) }
 
 // Close ends the stream. Commands do not notice.
 func (c *conn) Close() error {
-	c.reader.Close()
+	c.reader.close()
 	c.writer.Close()
 	c.stop()
 	return nil
