@@ -137,7 +137,9 @@ func (s *supervisor) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 	c := &conn{supervisor: s, reader: output, writer: toPod, stop: stop}
 	s.x.watching.Go(func() {
 		var stderr tail
-		err := s.x.streamer.stream(stream, s.place, []string{s.at.program, "connect", "--dir", s.at.state}, fromUs, output, &stderr)
+		// Volatile: the state is that of this run of the container, which ends
+		// with its machine.
+		err := s.x.streamer.stream(stream, s.place, []string{s.at.program, "connect", "--dir", s.at.state, "--volatile"}, fromUs, output, &stderr)
 		if err == nil {
 			err = io.EOF
 		}

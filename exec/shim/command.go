@@ -115,7 +115,7 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 		Grace:     cmd.Grace,
 		MaxOutput: cmd.MaxOutput,
 	}})
-	if err == nil {
+	if err == nil && !c.engine.options.Volatile {
 		err = c.records.sync()
 	}
 	if err != nil {

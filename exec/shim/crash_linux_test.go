@@ -24,6 +24,9 @@ import (
 // running tests.
 const hostVariable = "SHIM_TEST_HOST"
 
+// volatileVariable makes that engine's state volatile.
+const volatileVariable = "SHIM_TEST_VOLATILE"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(hostVariable); dir != "" {
 		os.Exit(host(dir, os.Getenv("SHIM_TEST_SCRIPT")))
@@ -36,7 +39,7 @@ func TestMain(m *testing.M) {
 
 // host runs one command and prints "line <seq>" for each line it is given.
 func host(dir, script string) int {
-	e, err := shim.Open(filepath.Join(dir, "state"), nil)
+	e, err := shim.Open(filepath.Join(dir, "state"), &shim.Options{Volatile: os.Getenv(volatileVariable) != ""})
 	if err != nil {
 		fmt.Println("error", err)
 		return 1
@@ -83,27 +86,12 @@ func crash(t *testing.T, script string, lines int) (dir string) {
 }
 
 func TestCrash(t *testing.T) {
-	t.Run("ACommandWhoseEngineWasKilledIsLost", func(t *testing.T) {
-		is := is.New(t)
-		sleep := "sleep " + mark(10)
-		script := "(setsid " + sleep + " >/dev/null 2>&1 &); env -i " + sleep + " & seq 1 1000; printf tail; " + sleep
-		dir := crash(t, script, 1001)
-		is.True(len(marked(t, sleep[6:])) >= 3) // orphans
-		for range 2 {                           // and for ever
-			e := openEngine(t, filepath.Join(dir, "state"), nil)
-			is.Equal(marked(t, sleep[6:]), nil)
-			var out output
-			_, err := e.Execute(context.Background(), dir, shell("crash", script), out.sink)
-			is.True(errors.Is(err, exec.ErrLost))
-			is.Equal(len(out.lines), 1001)
-			is.Equal(string(out.lines[999].Data), "1000")
-			is.Equal(string(out.lines[1000].Data), "tail")
-			_, err = e.Execute(context.Background(), dir, shell("crash", "other"), discard)
-			is.True(errors.Is(err, exec.ErrConflict))
-			is.NoErr(e.Cancel(context.Background(), "crash"))
-			is.NoErr(e.Close(context.Background()))
-		}
-	})
+	for name, volatile := range map[string]string{"ACommandWhoseEngineWasKilledIsLost": "", "AVolatileStateOutlivesItsEngineToo": "yes"} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(volatileVariable, volatile)
+			testCrash(t)
+		})
+	}
 
 	t.Run("ATornFrameIsCut", func(t *testing.T) {
 		is := is.New(t)
@@ -165,4 +153,26 @@ func TestCrash(t *testing.T) {
 			is.NoErr(e.Close(context.Background()))
 		}
 	})
+}
+
+func testCrash(t *testing.T) {
+	is := is.New(t)
+	sleep := "sleep " + mark(10)
+	script := "(setsid " + sleep + " >/dev/null 2>&1 &); env -i " + sleep + " & seq 1 1000; printf tail; " + sleep
+	dir := crash(t, script, 1001)
+	is.True(len(marked(t, sleep[6:])) >= 3) // orphans
+	for range 2 {                           // and for ever
+		e := openEngine(t, filepath.Join(dir, "state"), nil)
+		is.Equal(marked(t, sleep[6:]), nil)
+		var out output
+		_, err := e.Execute(context.Background(), dir, shell("crash", script), out.sink)
+		is.True(errors.Is(err, exec.ErrLost))
+		is.Equal(len(out.lines), 1001)
+		is.Equal(string(out.lines[999].Data), "1000")
+		is.Equal(string(out.lines[1000].Data), "tail")
+		_, err = e.Execute(context.Background(), dir, shell("crash", "other"), discard)
+		is.True(errors.Is(err, exec.ErrConflict))
+		is.NoErr(e.Cancel(context.Background(), "crash"))
+		is.NoErr(e.Close(context.Background()))
+	}
 }

@@ -24,7 +24,7 @@
 // after the fsync. One without an exit record ran under an engine that died:
 // the next Open kills what is left of it and records exec.ErrLost. Log data is
 // not fsynced: it survives the death of the process that hosts the engine, not
-// that of the machine.
+// that of the machine. With Options.Volatile the same holds for records.
 //
 // # Processes
 //
@@ -59,6 +59,10 @@
 //
 // Whatever does not fit this, or makes no sense where it comes, ends the
 // connection, and nothing else: it is the client that tries again.
+//
+// A process that bridges two pipes to a unix socket may begin with one zero byte
+// that carries both of them (SCM_RIGHTS, see HandOver). They take the place of the
+// connection, which from then on only says, by its end, that either side is gone.
 //
 // The first packet each way is hello (1): "rdevshim", u16 lowest and u16 highest
 // version that the sender speaks, and a JSON object about the sender. The server

@@ -32,6 +32,11 @@ type Options struct {
 	// this engine alone. The engine then reaps the orphans that come to it and
 	// counts them to the commands that they descend from. Linux only.
 	Subreaper bool
+	// Volatile says that the state is of no use after the machine went down,
+	// as that of a container is, which went with it. Then nothing is fsynced
+	// on a command's way. The death of the engine's process is survived all
+	// the same.
+	Volatile bool
 	// OOMScore is added to the oom_score_adj of commands, so that the kernel,
 	// when it is short of memory, ends them before their supervisor. Linux
 	// only.

@@ -126,6 +126,9 @@ const syncDelay = 50 * time.Millisecond
 // failure takes away is no wrong one, because the command is then lost. Only
 // its start has to be durable before it is true. The caller is counted in e.wg.
 func (e *Engine) syncSoon(c *command) {
+	if e.options.Volatile {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.unsynced = append(e.unsynced, c.folder); len(e.unsynced) == 1 {

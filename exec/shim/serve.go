@@ -98,7 +98,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 			conn.Close()
 			continue
 		}
-		work.Go(func() { _ = s.ServeConn(ctx, conn) })
+		work.Go(func() {
+			taken, done := takeOver(conn)
+			defer done()
+			_ = s.ServeConn(ctx, taken)
+		})
 	}
 }
 

@@ -45,10 +45,11 @@ type Config struct {
 	// IdleExit is how long the daemon stays without commands that run and
 	// without connections. Defaults to five minutes; negative means for ever.
 	IdleExit time.Duration
-	// Linger, Retention and MinFree are those of shim.Options.
+	// Linger, Retention, MinFree and Volatile are those of shim.Options.
 	Linger    time.Duration
 	Retention time.Duration
 	MinFree   int64
+	Volatile  bool
 	// Log takes what the daemon has to say. Defaults to nowhere.
 	Log io.Writer
 }
@@ -108,6 +109,7 @@ func Serve(ctx context.Context, config Config, ready func()) (err error) {
 		Linger:    config.Linger,
 		Retention: config.Retention,
 		MinFree:   config.MinFree,
+		Volatile:  config.Volatile,
 		Subreaper: subreaper,
 		OOMScore:  commandOOMScore,
 	})

@@ -47,6 +47,7 @@ func (p Program) spawn(config Config) error {
 		Linger:    config.Linger,
 		Retention: config.Retention,
 		MinFree:   config.MinFree,
+		Volatile:  config.Volatile,
 	}.flags()...)
 	cmd := osexec.Command(p.Self[0], args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

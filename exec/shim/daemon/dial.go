@@ -40,6 +40,7 @@ type Start struct {
 	Linger    time.Duration
 	Retention time.Duration
 	MinFree   int64
+	Volatile  bool
 }
 
 // Dial connects to the daemon of the state folder dir, and starts it first if
@@ -152,6 +153,9 @@ func (s Start) flags() []string {
 	}
 	if s.MinFree != 0 {
 		flags = append(flags, "--min-free="+strconv.FormatInt(s.MinFree, 10))
+	}
+	if s.Volatile {
+		flags = append(flags, "--volatile")
 	}
 	return flags
 }

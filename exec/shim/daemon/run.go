@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+
+	"github.com/orchard9/rdev/exec/shim"
 )
 
 // A Program is one that has this package's commands.
@@ -35,6 +37,7 @@ func (p Program) Run(ctx context.Context, args []string) error {
 	flags.DurationVar(&config.Linger, "linger", 0, "how long children that hold the output open may outlive their command")
 	flags.DurationVar(&config.Retention, "retention", 0, "how long ended commands are remembered")
 	flags.Int64Var(&config.MinFree, "min-free", 0, "bytes of the disk that stay free")
+	flags.BoolVar(&config.Volatile, "volatile", false, "the state is of no use after the machine went down: do not fsync it")
 	detach := flags.Bool("detach", false, "serve: start in the background")
 	ready := flags.Bool("ready", false, "serve: be what --detach starts")
 	if err := flags.Parse(args[1:]); err != nil {
@@ -67,8 +70,9 @@ func (p Program) Run(ctx context.Context, args []string) error {
 // tuneMemory makes the process small: what it does most is to wait.
 func tuneMemory() { debug.SetGCPercent(50) }
 
-// connect connects stdin and stdout to the daemon until either side ends. What
-// is read from a connection that the daemon has closed is still written.
+// connect connects stdin and stdout to the daemon until either side ends: if
+// they are pipes, by handing them over, so that it only has to wait. Otherwise
+// what is read from a connection that the daemon has closed is still written.
 func (p Program) connect(ctx context.Context, config Config) error {
 	conn, err := Dial(ctx, config.Dir, Start{
 		Command:   p.Self,
@@ -76,6 +80,7 @@ func (p Program) connect(ctx context.Context, config Config) error {
 		Linger:    config.Linger,
 		Retention: config.Retention,
 		MinFree:   config.MinFree,
+		Volatile:  config.Volatile,
 	})
 	if err != nil {
 		return err
@@ -84,6 +89,17 @@ func (p Program) connect(ctx context.Context, config Config) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
+	handed, err := shim.HandOver(conn, p.Stdin, p.Stdout)
+	if err != nil {
+		return err
+	}
+	if handed {
+		_, err = io.Copy(io.Discard, conn) // ends with the connection
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		return err
+	}
 	go func() {
 		// Ends with the process, or with its stdin.
 		_, _ = io.Copy(conn, p.Stdin)
