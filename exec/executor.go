@@ -73,6 +73,16 @@ type Killer interface {
 	Kill(ctx context.Context, target Target, id string) error
 }
 
+// A Forgetter is an Executor that can be told that nobody will ask for a command
+// again, so that its output is deleted where it ran. It is only for an executor
+// that no other process reaches: whoever calls Execute with the ID afterwards
+// starts another command.
+type Forgetter interface {
+	// Forget deletes what is kept of an ended command. One that is not known is
+	// nil; one that has not ended is an error.
+	Forget(ctx context.Context, target Target, id string) error
+}
+
 // Target names the place where a command runs.
 type Target struct {
 	// Name is the executor's name of the place, for rdev the project's name.

@@ -72,3 +72,5 @@ func (r remote) close(ctx context.Context) error {
 	}
 	return err
 }
+
+func (r remote) forget(ctx context.Context, id string) error { return r.Forget(ctx, id) }

@@ -24,3 +24,5 @@ func openEngine(config Config) (runner, error) {
 
 func (e engine) instance(context.Context) (string, error) { return e.Instance(), nil }
 func (e engine) close(ctx context.Context) error          { return e.Close(ctx) }
+
+func (e engine) forget(_ context.Context, id string) error { return e.Forget(id) }

@@ -84,6 +84,7 @@ type runner interface {
 	Execute(ctx context.Context, folder string, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error)
 	Cancel(ctx context.Context, id string) error
 	Kill(ctx context.Context, id string) error
+	forget(ctx context.Context, id string) error
 	instance(ctx context.Context) (string, error)
 	close(ctx context.Context) error
 }
@@ -137,6 +138,15 @@ func (x *Executor) Kill(ctx context.Context, target exec.Target, id string) erro
 		return notFound(target.Name)
 	}
 	return x.runner.Kill(ctx, id)
+}
+
+// Forget implements exec.Forgetter: the state folder belongs to this Executor
+// alone.
+func (x *Executor) Forget(ctx context.Context, target exec.Target, id string) error {
+	if _, ok := x.targets(target.Name); !ok {
+		return notFound(target.Name)
+	}
+	return x.runner.forget(ctx, id)
 }
 
 // Locate implements exec.Locator.

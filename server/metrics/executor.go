@@ -37,6 +37,14 @@ func (e *executor) Kill(ctx context.Context, target exec.Target, id string) erro
 	return e.Executor.Cancel(ctx, target, id)
 }
 
+// Forget implements exec.Forgetter, as far as next does.
+func (e *executor) Forget(ctx context.Context, target exec.Target, id string) error {
+	if forgetter, ok := e.Executor.(exec.Forgetter); ok {
+		return forgetter.Forget(ctx, target, id)
+	}
+	return nil
+}
+
 func (e *executor) Execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error) {
 	running := e.m.running.WithLabelValues(cmd.Target.Name)
 	running.Inc()
