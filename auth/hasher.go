@@ -44,10 +44,14 @@ type Hasher struct {
 
 // NewHasher returns a Hasher that hashes with the first of the peppers, and
 // still knows what was hashed with the others or without any. Without peppers
-// it hashes with SHA-256.
+// it hashes with SHA-256, and so it does if the first has the id "sha256" and no
+// secret: then the others are known already, or still.
 func NewHasher(peppers ...Pepper) (*Hasher, error) {
 	h := &Hasher{algorithm: AlgorithmSHA256, peppers: make(map[string]Secret, len(peppers))}
 	for i, p := range peppers {
+		if p.ID == AlgorithmSHA256 && p.Secret.IsZero() {
+			continue // no pepper: first, it is what new keys get
+		}
 		if !validPepperID(p.ID) {
 			return nil, fmt.Errorf("auth: the id of pepper %d is not 1 to %d of [a-z0-9-]", i+1, MaxPepperID)
 		}

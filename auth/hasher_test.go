@@ -103,6 +103,25 @@ func TestAPepperMakesADifference(t *testing.T) {
 	is.Equal(auth.ReasonOf(err), auth.ReasonWrongSecret)
 }
 
+// TestAPepperCanBeKnownBeforeItIsUsed: or servers that start one after the other
+// would not know each other's hashes; and so is the way back to none.
+func TestAPepperCanBeKnownBeforeItIsUsed(t *testing.T) {
+	is := is.New(t)
+	f := newFixture(t, nil)
+	known, err := auth.NewHasher(auth.Pepper{ID: auth.AlgorithmSHA256}, pepper("one"))
+	is.NoErr(err)
+	for _, step := range []struct {
+		hasher *auth.Hasher
+		want   string
+	}{{known, ""}, {hasher(t, "one"), "hmac-sha256:one"}, {known, auth.AlgorithmSHA256}, {nil, auth.AlgorithmSHA256}} {
+		_, err := f.withHasher(t, step.hasher, func(err error) { t.Error(err) }).Authenticate(t.Context(), f.text, netip.Addr{})
+		is.NoErr(err)
+		key, err := f.store.Get(t.Context(), f.id)
+		is.NoErr(err)
+		is.Equal(key.Algorithm, step.want)
+	}
+}
+
 func TestAWrongSecretRenewsNothing(t *testing.T) {
 	is := is.New(t)
 	f := newFixture(t, nil)

@@ -47,7 +47,7 @@ func keyHasher(c Config) (*auth.Hasher, error) {
 	return hasher, nil
 }
 
-// parsePeppers reads id:secret, one a line or with commas between. Lines that
+// parsePeppers reads id:secret, or sha256 for none, one a line or with commas between. Lines that
 // begin with # are for people. Nothing of a secret is in its errors.
 func parsePeppers(text string) ([]auth.Pepper, error) {
 	var peppers []auth.Pepper
@@ -61,7 +61,7 @@ func parsePeppers(text string) ([]auth.Pepper, error) {
 				continue
 			}
 			id, secret, found := strings.Cut(entry, ":")
-			if !found {
+			if !found && id != auth.AlgorithmSHA256 {
 				return nil, fmt.Errorf("pepper %d is not id:secret", len(peppers)+1)
 			}
 			peppers = append(peppers, auth.Pepper{ID: id, Secret: auth.NewSecret(secret)})

@@ -31,7 +31,10 @@ func TestPeppers(t *testing.T) {
 			is.NoErr(err)
 			is.Equal(hasher.Algorithm(), "hmac-sha256:2026-11")
 		}
-		hasher, err := keyHasher(Config{})
+		hasher, err := keyHasher(Config{Peppers: auth.NewSecret("sha256, 2026-11:" + secret)})
+		is.NoErr(err)
+		is.Equal(hasher.Algorithm(), auth.AlgorithmSHA256)
+		hasher, err = keyHasher(Config{})
 		is.NoErr(err)
 		is.Equal(hasher.Algorithm(), auth.AlgorithmSHA256)
 	})
