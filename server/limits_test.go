@@ -270,6 +270,25 @@ func TestReadersSeeWhereACommandWaits(t *testing.T) {
 	is.Equal(string(end.Code), "TOO_MANY_COMMANDS")
 }
 
+func TestTheLargestBodyAndPageAreTaken(t *testing.T) {
+	is := is.New(t)
+	st := newStand(t, nil)
+	body := `{"argv":["true"]}`
+	body += strings.Repeat(" ", 1<<20-len(body))
+	is.Equal(st.do(http.MethodPost, "/projects/web/shell", body).status, http.StatusCreated)
+	a := st.do(http.MethodPost, "/projects/web/shell", body+" ")
+	is.Equal(a.status, http.StatusBadRequest)
+	is.Equal(a.field(), "body")
+	is.Equal(st.do(http.MethodGet, "/projects/web/commands?limit=200", "").status, http.StatusOK)
+	a = st.do(http.MethodGet, "/projects/web/commands?limit=201", "")
+	is.Equal(a.status, http.StatusBadRequest)
+	is.Equal(a.field(), "limit")
+	for _, c := range []struct{ length, status int }{{255, http.StatusCreated}, {256, http.StatusBadRequest}} {
+		a := st.do(http.MethodPost, "/projects/web/shell", `{"argv":["true"]}`, "Idempotency-Key", strings.Repeat("k", c.length))
+		is.Equal(a.status, c.status)
+	}
+}
+
 func TestLimitsOfAServerAreChecked(t *testing.T) {
 	is := is.New(t)
 	st := newStand(t, nil)
