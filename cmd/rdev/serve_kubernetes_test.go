@@ -187,7 +187,8 @@ func TestServeKubernetes(t *testing.T) {
 			"cluster", "cluster-clock", "cluster-version", "rights", "pods", "shim", "reaping", "sh", "streaming", "git"} {
 			is.Equal(d.find(check).State, doctor.OK)
 		}
-		is.Equal(d.find("claude").State, doctor.Warn) // that image has none
+		is.Equal(d.find("claude").State, doctor.Warn)                                // that image has none
+		is.True(strings.Contains(d.find("shim").Detail, " at /var/lib/rdev/.rdev-")) // and not in the workspace
 	})
 	t.Run("CommandsRunAndAreFollowed", func(t *testing.T) {
 		is := is.New(t)

@@ -54,7 +54,7 @@ func (w *watcher) place(project string, pod *corev1.Pod) place {
 	p.container = containerOf(pod, set)
 	p.workspace = orDefault(set.Workspace, pod.Annotations[WorkspaceAnnotation])
 	p.shim = pod.Annotations[ShimAnnotation]
-	p.volumes = volumesOf(pod, p.container)
+	p.volumes = volumesOf(pod, p.container, p.workspace)
 	if s := containerStatus(pod, p.container); s != nil {
 		p.containerID, p.restarts = s.ContainerID, s.RestartCount
 	}

@@ -128,22 +128,28 @@ func splitEnviron(b []byte) []string {
 }
 
 // volumesOf returns the mount paths of the container's emptyDir volumes, which
-// a placement likes best: they are writable where the root is not.
-func volumesOf(pod *corev1.Pod, container string) []string {
+// a placement likes best: they are writable where the root is not. The one that
+// the workspace is in comes last, because what is there is the user's.
+func volumesOf(pod *corev1.Pod, container, workspace string) []string {
 	empty := make(map[string]bool)
 	for _, v := range pod.Spec.Volumes {
 		empty[v.Name] = v.EmptyDir != nil
 	}
-	var paths []string
+	var paths, last []string
 	for _, c := range pod.Spec.Containers {
 		if c.Name != container {
 			continue
 		}
+		workspace = path.Clean(orDefault(workspace, orDefault(c.WorkingDir, "/"))) + "/"
 		for _, m := range c.VolumeMounts {
 			if empty[m.Name] && !m.ReadOnly && m.SubPath == "" && m.SubPathExpr == "" && !strings.ContainsAny(m.MountPath, " \t\n*?[") {
+				if strings.HasPrefix(workspace, path.Clean(m.MountPath)+"/") {
+					last = append(last, m.MountPath)
+					continue
+				}
 				paths = append(paths, m.MountPath)
 			}
 		}
 	}
-	return paths
+	return append(paths, last...)
 }

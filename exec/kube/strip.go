@@ -35,7 +35,7 @@ func stripPod(object any) (any, error) {
 		},
 	}
 	for _, c := range pod.Spec.Containers {
-		kept.Spec.Containers = append(kept.Spec.Containers, corev1.Container{Name: c.Name, VolumeMounts: c.VolumeMounts})
+		kept.Spec.Containers = append(kept.Spec.Containers, corev1.Container{Name: c.Name, WorkingDir: c.WorkingDir, VolumeMounts: c.VolumeMounts})
 	}
 	for _, v := range pod.Spec.Volumes {
 		if v.EmptyDir != nil {

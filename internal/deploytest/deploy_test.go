@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,6 +72,16 @@ func TestInCluster(t *testing.T) {
 		lines, end = follow(t, service, cmd.ID).wait()
 		is.Equal(lines, []string{"1000"})
 		is.Equal(end.State, client.Succeeded)
+	})
+	t.Run("DoctorInAPodOfRdevIsContent", func(t *testing.T) {
+		out, err := in.kubectl("", "--namespace", in.namespace, "exec", "deploy/rdev", "--", "/rdev", "doctor")
+		t.Log(out)
+		must(t, err)
+		for _, check := range []string{"server", "server-streaming", "cluster", "rights", "pods", "shim", "reaping", "streaming", "database", "schema"} {
+			if !regexp.MustCompile(`(?m)^ok +` + check + ` `).MatchString(out) {
+				t.Errorf("%s is not well", check)
+			}
+		}
 	})
 	t.Run("CancelledMeansDead", func(t *testing.T) {
 		is := is.New(t)
