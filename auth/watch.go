@@ -277,7 +277,7 @@ func (w *Watch) learn(id string, key Key, missing bool) bool {
 func sameGrants(a, b Key) bool {
 	return a.RevokedAt.Equal(b.RevokedAt) && a.ExpiresAt.Equal(b.ExpiresAt) &&
 		slices.Equal(a.Scopes, b.Scopes) && slices.Equal(a.Projects, b.Projects) &&
-		slices.Equal(a.AllowedAddresses, b.AllowedAddresses)
+		slices.Equal(a.AllowedAddresses, b.AllowedAddresses) && a.Policy == b.Policy
 }
 
 func (k Key) expiredAt(now time.Time) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) }

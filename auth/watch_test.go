@@ -117,6 +117,9 @@ func TestAWatchTellsAtOnceWhatTheStoreTells(t *testing.T) {
 		change(t, keys, "two", func(k *auth.Key) { k.Scopes = k.Scopes[:1] })
 		synctest.Wait()
 		is.Equal(w.take(), []string{"two: 1 scopes "})
+		change(t, keys, "two", func(k *auth.Key) { k.Policy = "strict" })
+		synctest.Wait()
+		is.Equal(w.take(), []string{"two: 1 scopes "})
 		change(t, keys, "two", func(k *auth.Key) { k.Name = "another"; k.Algorithm = "hmac-sha256:x" })
 		synctest.Wait()
 		is.Equal(len(w.take()), 0)                 // it allows the same
