@@ -9,6 +9,7 @@ import (
 // concurrent use. The zero value and nil look for nothing.
 type Set struct {
 	pairs  [1 << 16]uint8       // by the two bytes that a secret can begin with: bits of the third
+	seen   [1 << 16]bool        // the first two, or the second and the third
 	firsts [256]bool            // the first of them
 	values map[[2]byte][]string // longest first
 	shapes map[[2]byte][]*shape
@@ -53,6 +54,8 @@ func (s *Set) add(value string) {
 
 func (s *Set) begin(text string) [2]byte {
 	s.pairs[uint16(text[0])<<8|uint16(text[1])] |= 1 << (text[2] & 7)
+	s.seen[uint16(text[0])<<8|uint16(text[1])] = true
+	s.seen[uint16(text[1])<<8|uint16(text[2])] = true
 	s.firsts[text[0]] = true
 	return [2]byte{text[0], text[1]}
 }
@@ -125,22 +128,31 @@ func (s *Set) scan(text []byte, more bool) (f found) {
 }
 
 // next returns the next place from i on where a secret may begin, or where the
-// text has only two bytes left with which one may, -1 if there is none.
+// text has only two bytes left with which one may, -1 if there is none. It looks
+// at every second pair of bytes: what begins before or at it shows there.
 func (s *Set) next(text []byte, i int) int {
-	if len(text) < 2 {
-		return -1
-	}
-	pair := uint16(text[min(i, len(text)-1)])
-	for ; i+2 < len(text); i++ {
-		pair = pair<<8 | uint16(text[i+1])
-		if bits := s.pairs[pair]; bits != 0 && bits>>(text[i+2]&7)&1 != 0 {
-			return i
+	n := len(text)
+	for ; i+2 < n; i += 2 {
+		if s.seen[uint16(text[i+1])<<8|uint16(text[i+2])] {
+			if s.begins(text, i) {
+				return i
+			}
+			if s.begins(text, i+1) {
+				return i + 1
+			}
 		}
 	}
-	if i+2 == len(text) && s.pairs[uint16(text[i])<<8|uint16(text[i+1])] != 0 {
+	if i+2 == n && s.begins(text, i) {
 		return i
 	}
 	return -1
+}
+
+// begins reports whether a secret may begin at i, by its first three bytes as
+// far as they are there.
+func (s *Set) begins(text []byte, i int) bool {
+	bits := s.pairs[uint16(text[i])<<8|uint16(text[i+1])]
+	return bits != 0 && (i+2 == len(text) || bits>>(text[i+2]&7)&1 != 0)
 }
 
 // match is what is at a place of a text.
