@@ -19,8 +19,12 @@ const (
 	// chunkSize is how much of a long request one packet carries, so that
 	// those of others come in between.
 	chunkSize = 64 << 10
-	// linkBuffer is what small packets are collected in.
+	// linkBuffer is what is read at once, unless a payload takes more.
 	linkBuffer = 16 << 10
+	// writeBuffer has room for a packet with a full frame, so that it goes out
+	// in one write: each write may travel as a message of its own, and the last
+	// four bytes of a packet are not worth one.
+	writeBuffer = 144 << 10
 )
 
 // errSilent ends a connection from which nothing comes any more.
@@ -49,7 +53,7 @@ func newLink(conn io.ReadWriteCloser, alloc func(int) []byte) *link {
 		conn:   conn,
 		reader: packetReader{r: bufio.NewReaderSize(conn, linkBuffer), alloc: alloc},
 		born:   time.Now(),
-		out:    bufio.NewWriterSize(conn, linkBuffer),
+		out:    bufio.NewWriterSize(conn, writeBuffer),
 		gone:   make(chan struct{}),
 	}
 }
