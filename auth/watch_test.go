@@ -173,7 +173,7 @@ func TestAWatchTellsOfTheMomentInWhichAKeyExpires(t *testing.T) {
 		synctest.Wait()
 		is.Equal(w.take(), []string{"one: 2 scopes "})
 		keys.setGone(true) // it needs nobody for that
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		is.Equal(w.take(), []string{"one: 2 scopes expired"})
 		keys.setGone(false)
