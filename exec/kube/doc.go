@@ -7,7 +7,7 @@
 // A pod with the label rdev.orchard9.ai/project=true belongs to the project
 // that its label rdev.orchard9.ai/name names. The annotations
 // rdev.orchard9.ai/description, /container and /workspace say the rest, and the
-// ConfigMap rdev-config in the same namespace overrides them (see Settings). A
+// ConfigMap rdev-config in the same namespace overrides them (see ProjectSettings). A
 // watch keeps all of that in memory: a change is visible as soon as the API
 // server tells of it, and nothing has to be refreshed.
 //
@@ -42,7 +42,8 @@
 // kubelet or the container runtime restarts, or that this process ends: whoever
 // calls Execute again goes on where it was. The shim is built into this package
 // for amd64 and arm64, and goes into the first folder that is writable and lets
-// programs be executed: an emptyDir volume, HOME, /tmp, /var/tmp, /dev/shm. Where
+// programs be executed: an emptyDir volume (that of the workspace after the
+// others), HOME, /tmp, /var/tmp, /dev/shm. Where
 // an image or a volume has it, the annotation rdev.orchard9.ai/shim says so, and
 // no shell is needed.
 //
