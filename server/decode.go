@@ -55,7 +55,21 @@ func (x *exchange) decode(into any) error {
 	if err := json.Unmarshal(body, into, json.RejectUnknownMembers(true)); err != nil {
 		return decodeError(err)
 	}
-	return nil
+	return refuseNull(body)
+}
+
+// refuseNull refuses a field that is null in valid JSON: the decoder takes it for
+// the zero value, and what the caller meant by it cannot be known.
+func refuseNull(body []byte) error {
+	for tokens := jsontext.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := tokens.ReadToken()
+		if err != nil {
+			return nil // its end: all of it was decoded before
+		}
+		if token.Kind() == 'n' {
+			return invalid(fieldName(tokens.StackPointer()), "is null: leave it out")
+		}
+	}
 }
 
 func checkContentType(h http.Header) error {

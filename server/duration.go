@@ -39,8 +39,6 @@ func (d *duration) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 			return &durationError{"is too large"}
 		}
 		*d = duration(math.Round(seconds * float64(time.Second)))
-	case 'n':
-		return dec.SkipValue()
 	default:
 		if err := dec.SkipValue(); err != nil {
 			return err

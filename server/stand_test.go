@@ -113,7 +113,8 @@ func newStand(t testing.TB, change func(*setup)) *stand {
 		hs.Handler = up.wrap(st.srv)
 	}
 	served := make(chan struct{})
-	go func() { defer close(served); _ = hs.Serve(listener) }()
+	serving := recorded(t, listener, up.config.BasePath)
+	go func() { defer close(served); _ = hs.Serve(serving) }()
 	transport := &http.Transport{DisableCompression: true}
 	st.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(func() {
@@ -172,7 +173,7 @@ func (st *stand) clientAt(url, key string, opts *client.Options) *client.Client 
 func (st *stand) command(id string, state rdev.State) {
 	st.t.Helper()
 	_, _, err := st.records.Insert(st.t.Context(), rdev.Command{
-		ID: id, Project: "web", Type: policy.TypeShell, Argv: []string{"made", "by", "hand"}, State: state, KeyID: "admin",
+		ID: id, Project: "web", Type: policy.TypeShell, Argv: []string{"made", "by", "hand"}, State: state, KeyID: "admin", Policy: policy.Restricted,
 		CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 	})
 	if err != nil {
