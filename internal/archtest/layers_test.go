@@ -34,11 +34,11 @@ var layers = []layer{
 	{"internal/mask", ""}, // finds secrets in text
 	{"rdev", "exec exec/policy auth stream internal/claudeout internal/mask"},
 	{"rdev/rdevtest", "rdev exec exec/policy auth stream"},
-	{"internal/chunk", "stream"},                                      // how the stores keep events
-	{"store/...", "rdev exec exec/policy auth stream internal/chunk"}, // rdev: they implement Commands
-	{"server/client", "stream/sse"},                                   // so that users' programs stay small
-	{"server", "rdev exec exec/policy auth stream stream/sse"},        // no adapter
-	{"server/metrics", "server rdev exec auth stream"},                // counts around the ports
+	{"internal/chunk", "stream"},                                                                        // how the stores keep events
+	{"store/...", "rdev exec exec/policy auth stream internal/chunk"},                                   // rdev: they implement Commands
+	{"server/client", "stream/sse"},                                                                     // so that users' programs stay small
+	{"server", "rdev exec exec/policy auth stream stream/sse"},                                          // no adapter
+	{"server/metrics", "server rdev exec auth stream"},                                                  // counts around the ports
 	{"cmd/...", "rdev/... exec/... auth stream/... store/... server/... internal/doctor internal/mask"}, // the one place that wires
 	{"examples/...", "rdev/... exec/... auth/... stream/... store/... server/..."},
 	{"bench/...", ""}, // tests alone
