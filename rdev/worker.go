@@ -18,7 +18,6 @@ const (
 	retryMax      = 2 * time.Second
 	startPatience = 30 * time.Second // for an executor that answers ErrNotStarted
 	storeTimeout  = 15 * time.Second // for one call of a store
-	forgetTimeout = 2 * time.Second
 )
 
 // A worker brings one command from its record to its end. It is the only
@@ -304,18 +303,6 @@ func (w *worker) record(seq uint64, result *exec.Result) error {
 		w.forget()
 	}
 	return err
-}
-
-// forget has the executor delete the output of a command that has ended: it is
-// not masked there. What cannot be deleted now goes when it is old.
-func (w *worker) forget() {
-	forgetter, ok := w.s.cfg.Executor.(exec.Forgetter)
-	if !ok {
-		return
-	}
-	ctx, cancel := context.WithTimeout(w.s.patience, forgetTimeout)
-	defer cancel()
-	_ = forgetter.Forget(ctx, w.cmd.Spec.Target, w.cmd.ID)
 }
 
 // terminal reads the terminal event of the stream, which should be at seq; if
