@@ -3,6 +3,7 @@ package auth
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -44,31 +45,33 @@ func (f *Failures) Fail(from netip.Addr) (retryAfter time.Duration, over bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	for i, prefix := range prefixesOf(from) {
+	// The wide prefix comes first, and a failure counts for both or none: else
+	// one that is over its limit could fill the memory with narrow ones, and
+	// one narrow one use up what its neighbours may.
+	type count struct {
+		prefix netip.Prefix
+		full   time.Time
+	}
+	var counts []count
+	for i, prefix := range slices.Backward(prefixesOf(from)) {
 		rate, others := f.rate, netip.Prefix{}
 		if i > 0 {
 			rate.Requests, rate.Burst = wideFactor*rate.Requests, wideFactor*rate.Burst
 			others = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 		}
-		if wait := f.fail(prefix, others, rate, now); wait > 0 {
-			retryAfter, over = max(retryAfter, wait), true
+		if _, known := f.full[prefix]; !known && !f.room(now) {
+			prefix = others
 		}
+		full, taken := rate.Take(f.full[prefix], now, 1)
+		if taken.N == 0 {
+			return max(taken.Next, time.Microsecond), true
+		}
+		counts = append(counts, count{prefix, full})
 	}
-	return retryAfter, over
-}
-
-// fail counts for one prefix, or for all others if there is no room for it, and
-// returns how long it has to wait, zero if it does not.
-func (f *Failures) fail(prefix, others netip.Prefix, rate Rate, now time.Time) time.Duration {
-	if _, known := f.full[prefix]; !known && !f.room(now) {
-		prefix = others
+	for _, c := range counts {
+		f.full[c.prefix] = c.full
 	}
-	full, taken := rate.Take(f.full[prefix], now, 1)
-	f.full[prefix] = full
-	if taken.N == 0 {
-		return max(taken.Next, time.Microsecond)
-	}
-	return 0
+	return 0, false
 }
 
 // room makes room for one more prefix, if it can: one that may fail as often as
