@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/stream"
@@ -58,26 +60,27 @@ func terminalEvent(seq uint64, kind stream.Kind, data any) stream.Event {
 	return stream.Event{Seq: seq, Kind: kind, Data: b}
 }
 
-// outputEvents encodes lines, whose memory is not kept. All Data share one
-// array, so that a batch costs two allocations and not two a line.
-func outputEvents(lines []exec.Line) []stream.Event {
+// appendOutputEvents appends lines as events, and returns what those take in
+// memory. All their Data share one array, so that a batch costs two allocations
+// and not two a line; the memory of the lines is not kept.
+func appendOutputEvents(events []stream.Event, lines []exec.Line) ([]stream.Event, int) {
 	size := 0
 	for i := range lines {
 		size += len(lines[i].Data) + 48
 	}
 	buf := make([]byte, 0, size+size/16)
-	events := make([]stream.Event, len(lines))
 	ends := make([]int, len(lines)) // buf may move while it grows
 	for i := range lines {
 		buf = appendOutput(buf, &lines[i])
 		ends[i] = len(buf)
 	}
+	events = slices.Grow(events, len(lines))
 	start := 0
 	for i := range lines {
-		events[i] = stream.Event{Seq: lines[i].Seq, Kind: stream.Output, Data: buf[start:ends[i]:ends[i]]}
+		events = append(events, stream.Event{Seq: lines[i].Seq, Kind: stream.Output, Data: buf[start:ends[i]:ends[i]]})
 		start = ends[i]
 	}
-	return events
+	return events, len(buf) + len(lines)*int(unsafe.Sizeof(stream.Event{}))
 }
 
 // appendOutput appends the Data of an output event:

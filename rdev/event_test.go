@@ -27,7 +27,7 @@ func FuzzOutputEvents(f *testing.F) {
 		if stderr {
 			line.Stream = exec.Stderr
 		}
-		events := outputEvents([]exec.Line{{Seq: 6, Stream: exec.Stdout, Data: []byte("before")}, line})
+		events, _ := appendOutputEvents(nil, []exec.Line{{Seq: 6, Stream: exec.Stdout, Data: []byte("before")}, line})
 		if err := stream.Check(events); len(data) <= exec.MaxLine && err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func BenchmarkOutputEvents(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		outputEvents(lines)
+		appendOutputEvents(nil, lines)
 	}
 	b.ReportMetric(float64(len(lines)*b.N)/b.Elapsed().Seconds(), "lines/s")
 }

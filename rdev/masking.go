@@ -104,8 +104,8 @@ func (m *masking) settled(ready []exec.Line) []exec.Line {
 	return ready
 }
 
-// publishLines is the executor's sink. It blocks for as long as the broker does
-// not take the lines: they wait where the command runs, which goes on.
+// publishLines is the executor's sink. It blocks while much waits for the broker
+// already: lines wait where the command runs then, which goes on.
 func (w *worker) publishLines(lines []exec.Line) error {
 	m := &w.masking
 	m.mu.Lock()
@@ -126,17 +126,18 @@ func (w *worker) publishLines(lines []exec.Line) error {
 	return nil
 }
 
-// publishMasked publishes lines that are not in the stream yet.
+// publishMasked hands over lines that are not in the stream yet.
 func (w *worker) publishMasked(lines []exec.Line) error {
-	for len(lines) > 0 && lines[0].Seq <= w.published {
+	for len(lines) > 0 && lines[0].Seq <= w.sent {
 		lines = lines[1:]
 	}
 	if len(lines) == 0 {
 		return nil
 	}
-	if err := w.publish(outputEvents(lines)); err != nil {
+	if err := w.outbox.put(lines); err != nil {
 		return err
 	}
+	w.sent = lines[len(lines)-1].Seq
 	w.watch.lines(lines)
 	return nil
 }
@@ -153,22 +154,24 @@ func (w *worker) publishHeld() {
 	m.err = w.publishMasked(m.settled(nil))
 }
 
-// endLines is called when no line will come. With all, what is held is the end
-// of the output and is published; else it is left to the next owner.
+// endLines is called when no line will come, and returns when all that came is
+// published. With all, what is held is the end of the output; else it is left to
+// the next owner.
 func (w *worker) endLines(all bool) error {
 	m := &w.masking
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.over = true
 	if m.timer != nil {
 		m.timer.Stop()
 	}
-	if !all || m.stream == nil {
-		return nil
+	err := m.err
+	if all && m.stream != nil && err == nil {
+		m.stream.Force(false)
+		err = w.publishMasked(m.settled(nil))
 	}
-	if m.err != nil {
-		return m.err
+	m.mu.Unlock()
+	if lost := w.outbox.wait(); lost != nil {
+		return lost
 	}
-	m.stream.Force(false)
-	return w.publishMasked(m.settled(nil))
+	return err
 }

@@ -152,7 +152,7 @@ func (w *worker) execution() (context.Context, *execution) {
 	if w.s.tracer == nil {
 		return w.ctx, nil
 	}
-	ctx, started := w.s.span(w.ctx, "rdev.execute", trace.WithAttributes(attribute.Int64("rdev.after", int64(w.published))))
+	ctx, started := w.s.span(w.ctx, "rdev.execute", trace.WithAttributes(attribute.Int64("rdev.after", int64(w.sent))))
 	return ctx, &execution{span: started}
 }
 

@@ -20,8 +20,12 @@ type worker struct {
 	// by its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	// published is the Seq of the last event in the stream.
+	// published is the Seq of the last event in the stream; while the command
+	// executes, it is the outbox's.
 	published uint64
+	// sent is the Seq of the last line that the outbox was given.
+	sent   uint64
+	outbox *outbox
 	// waited says that the span of its wait was made.
 	waited bool
 	// told is what was published when the worker began to execute.
@@ -45,6 +49,7 @@ func (s *Service) launch(cmd Command, fresh bool) {
 	w := &worker{s: s, cmd: cmd, fresh: fresh, begun: cmd, done: make(chan struct{})}
 	w.masking.set = s.masksOf(cmd.Spec.Env)
 	w.ctx, w.cancel = context.WithCancelCause(s.base)
+	w.outbox = newOutbox(w.publish, w.cancel)
 	if !cmd.CancelRequestedAt.IsZero() {
 		w.cancel(errCanceled)
 	}
@@ -120,8 +125,8 @@ func (w *worker) run() error {
 	}
 	result, err := w.execute()
 	detached := errors.Is(err, exec.ErrDetached)
-	if held := w.endLines(!detached); held != nil {
-		return held
+	if lost := w.endLines(!detached); lost != nil {
+		return lost
 	}
 	if detached {
 		return err
@@ -184,11 +189,11 @@ func (w *worker) begin() error {
 // execute runs the command, or goes on with it, and publishes its lines.
 func (w *worker) execute() (exec.Result, error) {
 	w.queued()
-	w.told = w.published
+	w.told, w.sent = w.published, w.published
 	spec := w.cmd.Spec
 	deadline := time.Now().Add(startPatience)
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
-		spec.After = w.published - min(w.published, maskRewind)
+		spec.After = w.sent - min(w.sent, maskRewind)
 		w.masking.begin()
 		ctx, execution := w.execution()
 		result, err := w.s.cfg.Executor.Execute(ctx, spec, func(lines []exec.Line) error {

@@ -1,0 +1,86 @@
+package rdev
+
+import (
+	"sync"
+
+	"github.com/orchard9/rdev/exec"
+	"github.com/orchard9/rdev/stream"
+)
+
+// outboxBytes is how much may wait for the broker while it takes a batch. It
+// bounds what a batch holds, too.
+const outboxBytes = 512 << 10
+
+// An outbox publishes what a command prints. While the broker takes one batch,
+// what comes makes the next one: a line that comes alone goes out at once, and
+// many that come quickly go out in few batches, because a transaction costs far
+// more than a line in it.
+type outbox struct {
+	publish func([]stream.Event) error
+	failed  func(error) // called once, before anybody else learns of it
+
+	mu      sync.Mutex
+	changed sync.Cond // on mu: there is room, or nothing is under way, or it has failed
+	waiting []stream.Event
+	bytes   int   // of waiting
+	busy    bool  // a goroutine publishes
+	err     error // why a batch was not published; nothing is after it
+}
+
+func newOutbox(publish func([]stream.Event) error, failed func(error)) *outbox {
+	o := &outbox{publish: publish, failed: failed}
+	o.changed.L = &o.mu
+	return o
+}
+
+// put adds lines, whose memory it does not keep. It waits while too much waits
+// already, and returns the error of an earlier batch.
+func (o *outbox) put(lines []exec.Line) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.bytes >= outboxBytes && o.err == nil {
+		o.changed.Wait()
+	}
+	if o.err != nil {
+		return o.err
+	}
+	var size int
+	o.waiting, size = appendOutputEvents(o.waiting, lines)
+	o.bytes += size
+	if !o.busy {
+		o.busy = true
+		go o.run()
+	}
+	return nil
+}
+
+// run publishes until nothing waits. Whoever began it, or goes on putting, calls
+// wait before it ends.
+func (o *outbox) run() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.waiting) > 0 && o.err == nil {
+		batch := o.waiting
+		o.waiting, o.bytes = nil, 0
+		o.changed.Broadcast()
+		o.mu.Unlock()
+		err := o.publish(batch)
+		if err != nil {
+			o.failed(err)
+		}
+		o.mu.Lock()
+		o.err = err
+	}
+	o.busy = false
+	o.changed.Broadcast()
+}
+
+// wait returns when all that was put is published, or why it is not.
+func (o *outbox) wait() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.busy {
+		o.changed.Wait()
+	}
+	return o.err
+}
