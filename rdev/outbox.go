@@ -16,18 +16,21 @@ const outboxBytes = 512 << 10
 // many that come quickly go out in few batches, because a transaction costs far
 // more than a line in it.
 type outbox struct {
-	publish func([]stream.Event) error
+	// publish reports besides whether it needed one attempt alone. Of an earlier
+	// one, the broker may still hold the batch.
+	publish func([]stream.Event) (clean bool, err error)
 	failed  func(error) // called once, before anybody else learns of it
 
 	mu      sync.Mutex
 	changed sync.Cond // on mu: there is room, or nothing is under way, or it has failed
 	waiting []stream.Event
-	bytes   int   // of waiting
-	busy    bool  // a goroutine publishes
-	err     error // why a batch was not published; nothing is after it
+	bytes   int            // of waiting
+	spare   []stream.Event // what a batch was made in that is published
+	busy    bool           // a goroutine publishes
+	err     error          // why a batch was not published; nothing is after it
 }
 
-func newOutbox(publish func([]stream.Event) error, failed func(error)) *outbox {
+func newOutbox(publish func([]stream.Event) (bool, error), failed func(error)) *outbox {
 	o := &outbox{publish: publish, failed: failed}
 	o.changed.L = &o.mu
 	return o
@@ -61,17 +64,24 @@ func (o *outbox) run() {
 	defer o.mu.Unlock()
 	for len(o.waiting) > 0 && o.err == nil {
 		batch := o.waiting
-		o.waiting, o.bytes = nil, 0
+		o.waiting, o.spare, o.bytes = o.spare, nil, 0
 		o.changed.Broadcast()
 		o.mu.Unlock()
-		err := o.publish(batch)
+		clean, err := o.publish(batch)
 		if err != nil {
 			o.failed(err)
 		}
 		o.mu.Lock()
 		o.err = err
+		if clean {
+			clear(batch) // the Data is the broker's
+			o.spare = batch[:0]
+		}
 	}
 	o.busy = false
+	if len(o.waiting) == 0 {
+		o.waiting, o.spare = nil, nil // a command that prints nothing holds nothing
+	}
 	o.changed.Broadcast()
 }
 

@@ -3,6 +3,7 @@ package rdev
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,14 +21,14 @@ type gate struct {
 	batches [][]stream.Event
 }
 
-func (g *gate) publish(events []stream.Event) error {
+func (g *gate) publish(events []stream.Event) (bool, error) {
 	if err := <-g.open; err != nil {
-		return err
+		return false, err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.batches = append(g.batches, events)
-	return nil
+	g.batches = append(g.batches, slices.Clone(events)) // they are the outbox's again
+	return true, nil
 }
 
 func lineOf(seq uint64, size int) []exec.Line {

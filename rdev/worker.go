@@ -214,11 +214,13 @@ func (w *worker) execute() (exec.Result, error) {
 	}
 }
 
-func (w *worker) publish(events []stream.Event) error {
+// publish reports besides whether it took one attempt alone.
+func (w *worker) publish(events []stream.Event) (clean bool, err error) {
+	attempts := 0
 	call := func(ctx context.Context) error {
+		attempts++
 		return w.s.cfg.Broker.Publish(ctx, w.cmd.StreamID(), events)
 	}
-	var err error
 	if w.told == w.published || events[len(events)-1].Kind.Terminal() {
 		err = w.retry("publish", call)
 	} else { // not a span for each batch
@@ -227,13 +229,13 @@ func (w *worker) publish(events []stream.Event) error {
 	if errors.Is(err, stream.ErrClosed) {
 		// Another owner ended the stream. Nothing more can be told of this
 		// command, and it is not this worker's to end.
-		return fmt.Errorf("%w: %w", exec.ErrDetached, err)
+		return false, fmt.Errorf("%w: %w", exec.ErrDetached, err)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	w.published = events[len(events)-1].Seq
-	return nil
+	return attempts == 1, nil
 }
 
 // finish publishes the terminal event and records the end. In this order: a
@@ -256,7 +258,7 @@ func (w *worker) finish(result exec.Result, err error) error {
 	}
 	seq := w.published + 1
 	w.ending.Store(true)
-	if err := w.publish([]stream.Event{o.event(seq)}); err != nil && !errors.Is(err, stream.ErrClosed) {
+	if _, err := w.publish([]stream.Event{o.event(seq)}); err != nil && !errors.Is(err, stream.ErrClosed) {
 		return err
 	}
 	return w.record(seq, o.Result)

@@ -44,7 +44,8 @@ type Broker interface {
 	//
 	// The broker keeps the events' Data: the caller does not change it again,
 	// and does not cut it from a buffer that is much larger, which would stay
-	// in memory as long.
+	// in memory as long. The slice is the caller's again once Publish has
+	// returned nil; after an error, a broker may still be at it.
 	Publish(ctx context.Context, streamID string, events []Event) error
 
 	// Subscribe returns a cursor that reads from after+1 on; after is the last

@@ -13,7 +13,7 @@ const (
 	DefaultReadBytes   = 64 << 10
 )
 
-// HubConfig configures a Hub. An event is counted as its Data and 128 bytes.
+// HubConfig configures a Hub. An event is counted as its Data and 64 bytes.
 type HubConfig struct {
 	// Log is where readers find what the Hub does not hold. Without one the
 	// Hub's memory is all there is, and what it lets go of is a gap.
@@ -81,8 +81,8 @@ func NewHub(config HubConfig) *Hub {
 // with the batches of one stream in order; what is already there is skipped,
 // and a terminal event closes the stream. It never blocks on a reader.
 //
-// The Hub keeps the Data. Data that is a small part of a large buffer keeps
-// the whole buffer in memory.
+// The Hub keeps the Data, and not the slice. Data that is a small part of a large
+// buffer keeps the whole buffer in memory.
 func (h *Hub) Append(streamID string, events []Event) {
 	if len(events) == 0 {
 		return

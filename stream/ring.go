@@ -1,94 +1,118 @@
 package stream
 
-// eventCost is what an event is counted as in memory beside its Data: its
-// place in a ring that may be half empty, and the allocator's rounding.
-const eventCost = 128 // bytes
+import (
+	"slices"
+	"sort"
+)
 
-// minRing is the smallest ring that is allocated, in events.
-const minRing = 8
+// eventCost is what an event is counted as in memory beside its Data: its place
+// in a block, and the allocator's rounding.
+const eventCost = 64 // bytes
 
-func cost(e Event) int { return len(e.Data) + eventCost }
+// blockCost is the cost from which a block takes no more events.
+const blockCost = 64 << 10
+
+func cost(e *Event) int { return len(e.Data) + eventCost }
 
 // A ring holds the events of a stream from base+1 to end without holes. It
 // moves forward only: it takes events at its end and lets go of them at its
-// beginning. It has no lock.
+// beginning. They lie in blocks, which readers are given parts of: an event in a
+// block never changes, and what is appended to one goes where no reader looks.
+// So nothing is copied for a reader, however many there are. It has no lock.
 type ring struct {
-	base  uint64  // the Seq before the first event that is held
-	slots []Event // len is zero or a power of two
-	start int     // index of the first event
-	n     int     // how many are held
-	bytes int     // their cost
+	base   uint64    // the Seq before the first event that is held
+	blocks [][]Event // each with one event at least
+	gone   int       // events at the beginning of the first block that are not held any more
+	full   int       // the cost of the last block
+	n      int       // how many are held
+	bytes  int       // their cost
 }
 
 func (r *ring) end() uint64 { return r.base + uint64(r.n) }
 
-// push takes the event whose Seq is end+1.
-func (r *ring) push(e Event) {
-	if r.n == len(r.slots) {
-		r.resize(max(minRing, 2*r.n))
-	}
-	r.slots[(r.start+r.n)&(len(r.slots)-1)] = e
-	r.n++
-	r.bytes += cost(e)
-}
-
-// pop lets go of the oldest event.
-func (r *ring) pop() {
-	slot := &r.slots[r.start]
-	r.bytes -= cost(*slot)
-	*slot = Event{} // or the ring would keep its Data
-	r.start = (r.start + 1) & (len(r.slots) - 1)
-	r.n--
-	r.base++
-	if r.n <= len(r.slots)/8 && len(r.slots) > minRing {
-		r.resize(len(r.slots) / 4)
+// push takes the events behind end, which it copies.
+func (r *ring) push(events []Event) {
+	for len(events) > 0 {
+		if len(r.blocks) == 0 || r.full >= blockCost {
+			r.blocks = append(r.blocks, nil)
+			r.full = 0
+		}
+		taken := 0
+		for taken < len(events) && r.full < blockCost {
+			size := cost(&events[taken])
+			r.full += size
+			r.bytes += size
+			taken++
+		}
+		last := &r.blocks[len(r.blocks)-1]
+		*last = append(*last, events[:taken]...)
+		r.n += taken
+		events = events[taken:]
 	}
 }
 
-// limit pops until the cost is at most bytes, but keeps at least keep events.
+// drop lets go of the n oldest events. Those of a block stay in memory until the
+// last of them goes.
+func (r *ring) drop(n int) {
+	if n >= r.n {
+		*r = ring{base: r.end()}
+		return
+	}
+	r.base += uint64(n)
+	r.n -= n
+	for n > 0 {
+		first := r.blocks[0][r.gone:]
+		dropped := first[:min(n, len(first))]
+		for i := range dropped {
+			r.bytes -= cost(&dropped[i])
+		}
+		n -= len(dropped)
+		r.gone += len(dropped)
+		if len(dropped) == len(first) {
+			r.blocks[0] = nil
+			r.blocks, r.gone = r.blocks[1:], 0
+		}
+	}
+}
+
+// limit lets go of the oldest events until the cost is at most bytes, but keeps
+// at least keep of them.
 func (r *ring) limit(bytes, keep int) {
-	for r.n > keep && r.bytes > bytes {
-		r.pop()
+	over, n, gone := r.bytes-bytes, 0, r.gone
+	for _, block := range r.blocks {
+		for i := gone; i < len(block) && over > 0 && r.n-n > keep; i++ {
+			over -= cost(&block[i])
+			n++
+		}
+		if over <= 0 || r.n-n <= keep {
+			break
+		}
+		gone = 0
+	}
+	if n > 0 {
+		r.drop(n)
 	}
 }
 
 // dropThrough lets go of everything up to seq and goes on behind it.
 func (r *ring) dropThrough(seq uint64) {
-	if seq >= r.end() {
+	switch {
+	case seq >= r.end():
 		*r = ring{base: seq}
-		return
-	}
-	for r.base < seq {
-		r.pop()
+	case seq > r.base:
+		r.drop(int(seq - r.base))
 	}
 }
 
-// after returns a copy of the events behind at, about maxBytes of them but at
-// least one. at lies in [base, end).
+// after returns events behind at, about maxBytes of them but at least one. at
+// lies in [base, end). They are the ring's: nobody changes them.
 func (r *ring) after(at uint64, maxBytes int) []Event {
-	mask := len(r.slots) - 1
-	first := int(at - r.base)
-	last, bytes := first, 0
-	for last < r.n && (last == first || bytes < maxBytes) {
-		bytes += cost(r.slots[(r.start+last)&mask])
-		last++
+	i := sort.Search(len(r.blocks), func(i int) bool { return r.blocks[i][0].Seq > at+1 }) - 1
+	events := r.blocks[i][at+1-r.blocks[i][0].Seq:]
+	n, bytes := 1, cost(&events[0])
+	for n < len(events) && bytes < maxBytes {
+		bytes += cost(&events[n])
+		n++
 	}
-	events := make([]Event, last-first)
-	from := (r.start + first) & mask
-	copied := copy(events, r.slots[from:])
-	copy(events[copied:], r.slots)
-	return events
-}
-
-func (r *ring) resize(slots int) {
-	if slots < minRing {
-		slots = minRing
-	}
-	moved := make([]Event, slots)
-	if r.n > 0 {
-		from := r.slots[r.start:min(r.start+r.n, len(r.slots))]
-		copied := copy(moved, from)
-		copy(moved[copied:], r.slots[:r.n-copied])
-	}
-	r.slots, r.start = moved, 0
+	return slices.Clip(events[:n])
 }

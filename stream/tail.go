@@ -129,8 +129,6 @@ func (t *tail) add(events []Event, maxBytes int, jump bool) {
 	} else {
 		events = events[t.ring.end()+1-first:]
 	}
-	for _, e := range events {
-		t.ring.push(e)
-		t.ring.limit(maxBytes, 1)
-	}
+	t.ring.push(events)
+	t.ring.limit(maxBytes, 1)
 }

@@ -36,6 +36,7 @@ var homes = []home{
 	{"golang.org/x/term", "cmd/..."},
 	{"github.com/oklog/ulid/v2", "rdev"},
 	{"github.com/cenkalti/backoff/v5", "rdev exec/kube/... store/postgres cmd/..."},
+	{"github.com/klauspost/compress", "internal/pack"},
 	{"golang.org/x/sync", "rdev exec/kube/... store/... server cmd/... internal/..."},
 	{"golang.org/x/sys", "exec/shim/... exec/local cmd/... internal/..."},
 }

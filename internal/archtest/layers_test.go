@@ -34,7 +34,8 @@ var layers = []layer{
 	{"internal/mask", ""}, // finds secrets in text
 	{"rdev", "exec exec/policy auth stream internal/claudeout internal/mask"},
 	{"rdev/rdevtest", "rdev exec exec/policy auth stream"},
-	{"internal/chunk", "stream"},                                                                        // how the stores keep events
+	{"internal/pack", ""},                                                                               // makes output smaller
+	{"internal/chunk", "stream internal/pack"},                                                          // how the stores keep events
 	{"store/...", "rdev exec exec/policy auth stream internal/chunk"},                                   // rdev: they implement Commands
 	{"server/client", "stream/sse"},                                                                     // so that users' programs stay small
 	{"server", "rdev exec exec/policy auth stream stream/sse"},                                          // no adapter

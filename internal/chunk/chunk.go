@@ -3,14 +3,17 @@
 package chunk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/orchard9/rdev/internal/pack"
 	"github.com/orchard9/rdev/stream"
 )
 
-// A Chunk is how events are stored: a version byte, then of each event its
+// A Chunk is how events are stored: a byte that says how, then of each event its
 // kind, the length of its data and the data. The numbers are not in it: events
 // are dense, and the row says where they begin and end. The format is stored:
 // what was written once must be read for ever.
@@ -19,13 +22,19 @@ type Chunk struct {
 	Events      []byte
 }
 
+// How what follows the first byte is stored.
 const (
-	version = 1
-
-	// Bytes is about how large a Chunk gets: no event is added to one of that
-	// size, so that a reader who wants a page is not given far more.
-	Bytes = 64 << 10
+	plain  = 1
+	packed = 2 // as package pack does
 )
+
+// Bytes is about how large a Chunk gets before it is packed: no event is added to
+// one of that size, so that a reader who wants a page is not given far more.
+const Bytes = 64 << 10
+
+// most is the largest that a Chunk can be: one event more than Bytes, with a kind
+// of any sensible length.
+const most = Bytes + stream.MaxData + 1<<20
 
 // The kinds have a byte each. A kind that is not among them is written out
 // after otherKind.
@@ -43,17 +52,32 @@ var ErrCorrupt = errors.New("a chunk of events is corrupt")
 // memory with it.
 func Encode(events []stream.Event) []Chunk {
 	var chunks []Chunk
+	var buf, smaller []byte
 	for len(events) > 0 {
 		n, size := fitting(events)
-		c := Chunk{First: events[0].Seq, Last: events[n-1].Seq, Events: make([]byte, 0, size)}
-		c.Events = append(c.Events, version)
+		buf = append(slices.Grow(buf[:0], size), plain)
 		for _, e := range events[:n] {
-			c.Events = appendEvent(c.Events, e)
+			buf = appendEvent(buf, e)
 		}
-		chunks = append(chunks, c)
+		stored, ok := buf, false
+		if smaller, ok = pack.Append(append(smaller[:0], packed), buf[1:]); ok {
+			stored = smaller
+		}
+		chunks = append(chunks, Chunk{First: events[0].Seq, Last: events[n-1].Seq, Events: bytes.Clone(stored)})
 		events = events[n:]
 	}
 	return chunks
+}
+
+// unpacked returns the events of a chunk as they were put together.
+func unpacked(stored []byte) ([]byte, error) {
+	switch {
+	case len(stored) > 0 && stored[0] == plain:
+		return stored[1:], nil
+	case len(stored) > 0 && stored[0] == packed:
+		return pack.Unpack(nil, stored[1:], most)
+	}
+	return nil, errors.New("it is of no known form")
 }
 
 // fitting returns how many of the events make a chunk, at least one, and the
@@ -82,13 +106,18 @@ func appendEvent(dst []byte, e stream.Event) []byte {
 }
 
 // Decode appends the events of a chunk with a Seq above after to dst. Their
-// Data are parts of the chunk, which must not change any more.
+// Data may be parts of the chunk, which must not change any more.
 func Decode(dst []stream.Event, c Chunk, after uint64) ([]stream.Event, error) {
-	rest := c.Events
-	if len(rest) == 0 || rest[0] != version || c.First > c.Last {
-		return nil, fmt.Errorf("%w: events %d to %d", ErrCorrupt, c.First, c.Last)
+	rest, err := unpacked(c.Events)
+	if err == nil && c.First > c.Last {
+		err = errors.New("they are none")
 	}
-	rest = rest[1:]
+	if err != nil {
+		return nil, fmt.Errorf("%w: events %d to %d: %w", ErrCorrupt, c.First, c.Last, err)
+	}
+	if n := c.Last - max(after, c.First-1); c.Last > after && n <= uint64(len(rest)) { // an event takes two bytes at least
+		dst = slices.Grow(dst, int(n))
+	}
 	for seq := c.First; seq <= c.Last; seq++ {
 		e := stream.Event{Seq: seq}
 		var ok bool

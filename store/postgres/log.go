@@ -87,8 +87,9 @@ func (l *log) Read(ctx context.Context, streamID string, after uint64, maxBytes 
 	return events, nil
 }
 
-// selectChunks selects about as many bytes as are asked for, from the chunk
-// that holds the event on. The size of a value is known without reading it.
+// selectChunks selects about as many bytes as are asked for, as they are stored,
+// from the chunk that holds the event on. The size of a value is known without
+// reading it.
 const selectChunks = `SELECT first, last, events FROM (
 	SELECT first, last, events, sum(octet_length(events)) OVER (ORDER BY first) - octet_length(events) AS before
 	FROM chunks
@@ -103,6 +104,7 @@ func (l *log) read(ctx context.Context, streamID string, after uint64, maxBytes 
 	}
 	defer rows.Close()
 	var events []stream.Event
+	bytes := 0
 	for rows.Next() {
 		var c chunk.Chunk
 		if err := rows.Scan(&c.First, &c.Last, &c.Events); err != nil {
@@ -111,8 +113,15 @@ func (l *log) read(ctx context.Context, streamID string, after uint64, maxBytes 
 		if len(events) > 0 && c.First != events[len(events)-1].Seq+1 {
 			break // a partition in between is gone; the next read tells the gap
 		}
+		known := len(events)
 		if events, err = chunk.Decode(events, c, after); err != nil {
 			return nil, err
+		}
+		for _, e := range events[known:] {
+			bytes += len(e.Data)
+		}
+		if bytes >= 2*maxBytes { // packed small: what else the query found is left
+			break
 		}
 	}
 	if err := rows.Err(); err != nil && !errors.Is(err, sql.ErrNoRows) {

@@ -1,8 +1,8 @@
 package sqlite_test
 
 import (
-	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/orchard9/rdev/exec"
@@ -19,7 +19,8 @@ const (
 
 // batch returns n output events of about size bytes each, from first on.
 func batch(first uint64, n, size int) []stream.Event {
-	data := bytes.Repeat([]byte("x"), n*size)
+	data := make([]byte, n*size) // noise: what is stored of it is as large
+	_, _ = rand.NewChaCha8([32]byte{byte(first)}).Read(data)
 	events := make([]stream.Event, n)
 	for i := range events {
 		events[i] = stream.Event{Seq: first + uint64(i), Kind: stream.Output, Data: data[i*size : (i+1)*size : (i+1)*size]}

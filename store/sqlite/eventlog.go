@@ -15,7 +15,7 @@ const selectChunks = `SELECT first_seq, last_seq, events FROM chunks
 	WHERE stream = (SELECT num FROM streams WHERE id = ?) AND last_seq > ? ORDER BY last_seq`
 
 // eventCost is what an event is counted as beside its data, as in stream.Hub.
-const eventCost = 128
+const eventCost = 64
 
 // eventLog is the stream.Log behind the hub.
 type eventLog struct {

@@ -19,6 +19,7 @@ var publishing = []sentence{
 	{"ABatchThatNoStreamCanHoldIsErrInvalid", aBatchThatNoStreamCanHoldIsErrInvalid, nil},
 	{"PublishWithAnEndedCtxAppendsNothing", publishWithAnEndedCtxAppendsNothing, nil},
 	{"BytesAreKeptExactly", bytesAreKeptExactly, nil},
+	{"TheSliceIsTheCallersAgain", theSliceIsTheCallersAgain, nil},
 	{"StreamsAreSeparate", streamsAreSeparate, nil},
 	{"TwoPublishersOfOneCommandAgree", twoPublishersOfOneCommandAgree, nil},
 }
@@ -50,6 +51,30 @@ func repeatedPublishIsANoOp(ctx context.Context, t *testing.T, s Subject) {
 	other.Data = []byte(`{"line":"another"}`)
 	publish(ctx, t, s.Broker, other)
 	expect(ctx, t, s.Broker, 0, events(1, 14))
+}
+
+func theSliceIsTheCallersAgain(ctx context.Context, t *testing.T, s Subject) {
+	sub := subscribe(ctx, t, s.Broker, 0)
+	defer sub.Close()
+	batch := make([]stream.Event, 0, 10)
+	for first := uint64(1); first < 100; first += 10 {
+		batch = append(batch[:0], events(first, first+9)...)
+		publish(ctx, t, s.Broker, batch...)
+		clear(batch)
+	}
+	expect(ctx, t, s.Broker, 0, events(1, 100))
+	for next := uint64(1); next <= 100; {
+		got, err := sub.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range got {
+			if want := event(next); e.Seq != want.Seq || string(e.Data) != string(want.Data) {
+				t.Fatalf("got event %d with %q, want %d with %q", e.Seq, e.Data, want.Seq, want.Data)
+			}
+			next++
+		}
+	}
 }
 
 func publishPastAHoleIsErrGap(ctx context.Context, t *testing.T, s Subject) {
