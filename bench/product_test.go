@@ -96,7 +96,7 @@ func fatal(b *testing.B, err error) {
 	}
 }
 
-func (p *product) request(b *testing.B, method, path string, body any) *http.Response {
+func (p *product) request(b *testing.B, method, path string, body any, headers ...string) *http.Response {
 	b.Helper()
 	var r io.Reader
 	if body != nil {
@@ -110,6 +110,9 @@ func (p *product) request(b *testing.B, method, path string, body any) *http.Res
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
 	resp, err := p.http.Do(req)
 	fatal(b, err)
 	if resp.StatusCode >= 300 {
@@ -117,6 +120,14 @@ func (p *product) request(b *testing.B, method, path string, body any) *http.Res
 		b.Fatalf("%s %s: %s: %s", method, path, resp.Status, text)
 	}
 	return resp
+}
+
+// runAndFollow starts a command with a request that is answered with its events,
+// and calls each for every line.
+func (p *product) runAndFollow(b *testing.B, each func(), argv ...string) (lines int) {
+	b.Helper()
+	resp := p.request(b, "POST", "/projects/bench/shell", map[string]any{"argv": argv}, "Accept", "text/event-stream")
+	return readEvents(b, resp, each)
 }
 
 // run starts a command and returns the path of its events.
@@ -144,7 +155,11 @@ func (p *product) follow(b *testing.B, events string) (lines int) {
 // followEach calls each for every line.
 func (p *product) followEach(b *testing.B, events string, each func()) (lines int) {
 	b.Helper()
-	resp := p.request(b, "GET", events, nil)
+	return readEvents(b, p.request(b, "GET", events, nil), each)
+}
+
+func readEvents(b *testing.B, resp *http.Response, each func()) (lines int) {
+	b.Helper()
 	defer resp.Body.Close()
 	decoder := sse.NewDecoder(resp.Body, nil)
 	for {

@@ -17,6 +17,7 @@ func (s *Server) comeBack(x *exchange, status int) bool {
 	if status != http.StatusTooManyRequests && status < http.StatusInternalServerError {
 		return false
 	}
+	x.streamed = true
 	streamHeaders(x.Header())
 	x.WriteHeader(http.StatusOK)
 	frame := sse.AppendComment(appendRetry(nil, drainLeast, drainMost), x.code)

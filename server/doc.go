@@ -101,6 +101,11 @@
 //	{"args", "cwd"?, "timeout"?, "max_wait"?}
 //
 // The answer comes at once and does not wait for the command: 201, with Location.
+// With text/event-stream in Accept it is no command but the stream of its events
+// (see Events), for which the key needs streams:read too: one request starts a
+// command and shows what it prints. A stream that breaks goes on at the command's
+// events_url, with Last-Event-ID, which is refused here. Should the stream not
+// begin though the command has started, the answer is the command.
 // With an Idempotency-Key (1 to 255 printable ASCII characters) a repeated
 // request is answered with 200, the header "Idempotency-Replayed: true" and the
 // first one's command, for a day.

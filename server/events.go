@@ -4,6 +4,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/orchard9/rdev/rdev"
@@ -33,6 +34,10 @@ func (s *Server) events(x *exchange) error {
 	x.concerns(cmd)
 	head := sub.Head()
 	verdict, err := decide(at, head, cmd.State)
+	var release func()
+	if err == nil {
+		release, err = s.takeStream(x)
+	}
 	if err != nil {
 		sub.Close()
 		if errors.Is(err, errFinished) {
@@ -41,23 +46,31 @@ func (s *Server) events(x *exchange) error {
 		}
 		return err
 	}
-	return s.stream(x, sub, at, head, verdict, waitsFor(cmd, head.Seq))
+	rd, err := s.open(x, sub, release, at, verdict, waitsFor(cmd, head.Seq))
+	if err != nil {
+		return err
+	}
+	return s.stream(x, rd, http.StatusOK)
 }
 
-// acceptsEvents reports whether the caller takes text/event-stream. Without an
-// Accept header it takes anything.
+// eventStream is the media type of a stream.
+const eventStream = "text/event-stream"
+
+// acceptsEvents reports whether the caller takes a stream. Without an Accept
+// header it takes anything.
 func acceptsEvents(h http.Header) bool {
-	accepts := h.Values("Accept")
-	if len(accepts) == 0 {
-		return true
-	}
-	for _, header := range accepts {
+	return len(h.Values("Accept")) == 0 || accepts(h, eventStream, "text/*", "*/*")
+}
+
+// accepts reports whether the header Accept names one of the media types.
+func accepts(h http.Header, types ...string) bool {
+	for _, header := range h.Values("Accept") {
 		for accepted := range strings.SplitSeq(header, ",") {
 			media, params, err := mime.ParseMediaType(accepted)
 			if err != nil || strings.Trim(params["q"], "0.") == "" && params["q"] != "" {
 				continue
 			}
-			if media == "text/event-stream" || media == "text/*" || media == "*/*" {
+			if slices.Contains(types, media) {
 				return true
 			}
 		}

@@ -31,6 +31,7 @@ type exchange struct {
 	reason   auth.Reason // why the key was refused, for the log
 	bodyRead bool
 	taken    bool // the connection was taken over, and the log with it
+	streamed bool // the answer is a stream
 
 	commandID string     // of the command that it is about, if the path has none
 	span      trace.Span // nil if nobody traces

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/orchard9/rdev/auth"
@@ -57,8 +56,7 @@ func (noObserver) Lagged(uint64)            {}
 func (s *Server) observe(x *exchange) {
 	a := Answer{Method: x.method, Status: x.status, Code: rdev.Code(x.code), Refused: x.reason, Duration: time.Since(x.began)}
 	if x.route != nil {
-		a.Route = x.route.path
-		a.Streamed = x.route.path == eventsPath && x.status == http.StatusOK
+		a.Route, a.Streamed = x.route.path, x.streamed
 	}
 	var refusal *policy.Refusal
 	if errors.As(x.cause, &refusal) {

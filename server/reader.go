@@ -52,6 +52,8 @@ type reader struct {
 	sent     uint64      // the number of the last event that was
 	gone     atomic.Bool // the caller has hung up
 	release  func()      // gives back one of the key's streams
+	resume   resume      // how the stream goes on
+	first    []byte      // the first frames, until they are sent
 
 	waits    bool // for a place, as far as is known
 	position int  // in the queue, as last told
@@ -60,37 +62,37 @@ type reader struct {
 	denied error // why the key allows the stream no longer
 }
 
-// stream answers with a stream. It takes sub over.
-func (s *Server) stream(x *exchange, sub *stream.Subscription, at cursor, head stream.Head, verdict resume, waits bool) error {
-	rd := &reader{
-		s: s, ctx: x.r.Context(), sub: sub, streamID: at.Stream,
+// open lets a reader in. It takes sub and release over.
+func (s *Server) open(x *exchange, sub *stream.Subscription, release func(), at cursor, verdict resume, waits bool) (rd *reader, err error) {
+	head := sub.Head()
+	rd = &reader{
+		s: s, ctx: x.r.Context(), sub: sub, release: release, streamID: at.Stream, resume: verdict,
 		project: x.project(), keyID: x.caller.KeyID, addr: x.addr, sent: at.Seq, waits: waits,
 	}
 	rd.ends, rd.expires = s.streamEnd(x.caller.ExpiresAt)
-	var err error
-	if rd.release, err = s.takeStream(x); err != nil {
+	if err = s.readers.enter(rd); err != nil {
 		sub.Close()
-		return err
+		release()
+		return nil, err
 	}
-	if err := s.readers.enter(rd); err != nil {
-		sub.Close()
-		rd.release()
-		return err
+	if err = rd.hold(); err == nil {
+		rd.first, err = appendOwn(appendRetry(newFrames(), retryLeast, retryMost), at.Stream, eventConnected, at.Seq, connectedData{
+			Project: rd.project, StreamID: at.Stream, Resume: rd.resume, HeadSeq: head.Seq,
+		})
 	}
-	if err := rd.hold(); err != nil {
-		rd.close()
-		return err
-	}
-	first, err := appendOwn(appendRetry(newFrames(), retryLeast, retryMost), at.Stream, eventConnected, at.Seq, connectedData{
-		Project: x.project(), StreamID: at.Stream, Resume: verdict, HeadSeq: head.Seq,
-	})
 	if err != nil {
 		rd.close()
-		return err
+		return nil, err
 	}
+	return rd, nil
+}
+
+// stream answers with the reader's stream.
+func (s *Server) stream(x *exchange, rd *reader, status int) error {
+	x.streamed = true
 	streamHeaders(x.Header())
-	x.Header().Set("Rdev-Resume", string(verdict))
-	if s.takeOver(x, rd, first) {
+	x.Header().Set("Rdev-Resume", string(rd.resume))
+	if s.takeOver(x, rd, status) {
 		return nil
 	}
 	defer rd.close()
@@ -99,7 +101,9 @@ func (s *Server) stream(x *exchange, sub *stream.Subscription, at cursor, head s
 		return err
 	}
 	rd.attach(out)
-	x.WriteHeader(http.StatusOK)
+	x.WriteHeader(status)
+	first := rd.first
+	rd.first = nil
 	if x.cause = out.send(first); x.cause == nil {
 		x.cause = rd.serve()
 	}

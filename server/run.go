@@ -4,8 +4,10 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/rdev"
+	"github.com/orchard9/rdev/stream/sse"
 )
 
 // The bodies of the three kinds of commands. The fields of the embedded
@@ -79,15 +81,65 @@ func (s *Server) run(x *exchange, what policy.Request, where place) error {
 		}
 		req.IdempotencyKey = keys[0]
 	}
+	follow := accepts(x.r.Header, eventStream)
+	release := func() {}
+	if follow {
+		var err error
+		if release, err = s.mayFollow(x); err != nil {
+			return err
+		}
+	}
 	cmd, created, err := s.svc.Run(x.r.Context(), x.caller, req)
 	if err != nil {
+		release()
 		return err
 	}
 	x.concerns(cmd)
 	x.Header().Set("Location", s.commandURL(cmd))
+	status := http.StatusCreated
 	if !created {
 		x.Header().Set("Idempotency-Replayed", "true")
-		return x.reply(http.StatusOK, s.commandDataOf(cmd))
+		status = http.StatusOK
 	}
-	return x.reply(http.StatusCreated, s.commandDataOf(cmd))
+	if follow {
+		if rd, err := s.follow(x, cmd, release); err == nil {
+			return s.stream(x, rd, status)
+		}
+		// It runs: the answer is the command, and its events_url will say what
+		// is wrong, if it still is.
+	}
+	return x.reply(status, s.commandDataOf(cmd))
+}
+
+// mayFollow finds out what would keep the caller from the events of a command
+// that it is about to start, and takes one of its streams.
+func (s *Server) mayFollow(x *exchange) (release func(), err error) {
+	switch {
+	case !x.caller.Can(auth.ScopeStreamsRead):
+		return nil, lacksScope(auth.ScopeStreamsRead)
+	case len(x.r.Header.Values(lastEventIDHeader)) > 0:
+		// A reader that comes back with the same request would start another
+		// command each time.
+		return nil, invalid(lastEventIDHeader, "has no place here: a stream is resumed at the command's events_url")
+	case s.readers.isDraining():
+		return nil, errDraining
+	}
+	return s.takeStream(x)
+}
+
+// follow lets the caller of a command in as its reader.
+func (s *Server) follow(x *exchange, cmd rdev.Command, release func()) (*reader, error) {
+	sub, cmd, err := s.svc.Subscribe(x.r.Context(), x.caller, x.project(), cmd.StreamID(), 0)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	at, head := cursor{Cursor: sse.Cursor{Stream: cmd.StreamID()}}, sub.Head()
+	verdict, err := decide(at, head, cmd.State)
+	if err != nil {
+		sub.Close()
+		release()
+		return nil, err
+	}
+	return s.open(x, sub, release, at, verdict, waitsFor(cmd, head.Seq))
 }

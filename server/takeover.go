@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -19,7 +20,7 @@ import (
 //
 // What net/http holds for a response (buffers of 10 KB, the request, two
 // stacks that have grown) is more than a reader that waits needs.
-func (s *Server) takeOver(x *exchange, rd *reader, first []byte) bool {
+func (s *Server) takeOver(x *exchange, rd *reader, status int) bool {
 	ctx := x.r.Context()
 	hs, _ := ctx.Value(http.ServerContextKey).(*http.Server)
 	if ctx.Value(ownServer{}) != s || hs == nil || hs.Handler != http.Handler(s) || x.r.ProtoMajor != 1 || x.r.ProtoMinor != 1 {
@@ -29,7 +30,7 @@ func (s *Server) takeOver(x *exchange, rd *reader, first []byte) bool {
 	if err != nil {
 		return false
 	}
-	header := streamHead(x.Header())
+	header := streamHead(x.Header(), status)
 	out := &connSender{conn: conn, timeout: s.cfg.WriteTimeout}
 	rd.ctx = context.Background()
 	rd.attach(out)
@@ -37,16 +38,16 @@ func (s *Server) takeOver(x *exchange, rd *reader, first []byte) bool {
 	// Nothing of the request is kept but what the log says of it.
 	entry := &exchange{
 		method: x.method, id: x.id, addr: x.addr, began: x.began, route: x.route, params: x.params,
-		caller: auth.Principal{KeyID: x.caller.KeyID}, status: http.StatusOK, commandID: x.commandID, span: x.span,
+		caller: auth.Principal{KeyID: x.caller.KeyID}, status: status, streamed: true, commandID: x.commandID, span: x.span,
 	}
-	go s.serveTaken(rd, out, entry, header, first)
+	go s.serveTaken(rd, out, entry, header)
 	return true
 }
 
 // streamHead returns the status line and the header of a stream.
-func streamHead(h http.Header) []byte {
+func streamHead(h http.Header, status int) []byte {
 	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 200 OK\r\n")
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	h.Set("Transfer-Encoding", "chunked")
 	h.Set("Connection", "close")
@@ -55,7 +56,7 @@ func streamHead(h http.Header) []byte {
 	return b.Bytes()
 }
 
-func (s *Server) serveTaken(rd *reader, out *connSender, entry *exchange, header, first []byte) {
+func (s *Server) serveTaken(rd *reader, out *connSender, entry *exchange, header []byte) {
 	defer func() {
 		if v := recover(); v != nil {
 			entry.code = string(rdev.CodeInternal)
@@ -69,10 +70,10 @@ func (s *Server) serveTaken(rd *reader, out *connSender, entry *exchange, header
 	if entry.cause = out.write(header); entry.cause != nil {
 		return
 	}
-	if entry.cause = out.send(first); entry.cause != nil {
+	if entry.cause = out.send(rd.first); entry.cause != nil {
 		return
 	}
-	header, first = nil, nil
+	header, rd.first = nil, nil
 	go rd.listen(out.conn)
 	entry.cause = rd.serve()
 }

@@ -151,6 +151,9 @@ func (tr *tour) commands() {
 	tr.do(201, "POST", "/projects/web/shell", `{"command":"echo hi","timeout":30}`)
 	tr.do(201, "POST", "/projects/web/shell", `{"argv":["echo","hi"],"cwd":"src","env":{"A":"b"},"timeout":"30s"}`, "Idempotency-Key", "one")
 	tr.do(200, "POST", "/projects/web/shell", `{"argv":["echo","hi"],"cwd":"src","env":{"A":"b"},"timeout":"30s"}`, "Idempotency-Key", "one")
+	for _, status := range []int{201, 200} { // started, and replayed
+		tr.do(status, "POST", "/projects/web/shell", `{"argv":["echo","hi"]}`, "Idempotency-Key", "followed", "Accept", "text/event-stream")
+	}
 	tr.do(409, "POST", "/projects/web/shell", `{"argv":["echo"]}`, "Idempotency-Key", "one")
 	tr.do(201, "POST", "/projects/web/git", `{"args":["status","--short"]}`)
 	tr.do(201, "POST", "/projects/web/claude", `{"prompt":"hello","max_turns":3,"permission_mode":"plan","allowed_tools":["Read"]}`)
