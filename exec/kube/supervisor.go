@@ -92,6 +92,7 @@ func (s *supervisor) prepare(key string) {
 		Build:    s.x.options.userAgent(),
 		Patience: max(s.x.options.Patience, time.Second),
 		Window:   window,
+		Pack:     true,
 		Replace:  true,
 	})
 	if s.err == nil {

@@ -41,6 +41,9 @@ type ClientConfig struct {
 	// Window is how many bytes of lines of one command are on their way to a
 	// sink at once. Defaults to 512 KiB.
 	Window int
+	// Pack asks for lines that are packed where that makes them smaller: over
+	// anything but a socket of this machine, a byte less is worth the work.
+	Pack bool
 	// Replace makes a server that speaks no version of this client's end when
 	// the last of its commands has, so that Dial can start another.
 	Replace bool

@@ -98,6 +98,8 @@
 //	accepted (33)  the command is known here, and was started if it was not
 //	lines    (34)  whole frames of the command's log, as they stand there; the
 //	               first may begin before the line that was asked for
+//	packed   (38)  the same as an S2 block, where that is smaller and the client's
+//	               object has "pack"
 //	result   (35)  the command has ended: its Result (JSON)
 //	failure  (36)  there is no Result: why (JSON, with codes for the sentinels)
 //	done     (37)  the answer to the requests that are not execute

@@ -36,6 +36,7 @@ type Engine struct {
 	spares         *spares
 	pipeBuffers    *bufferPool[pipeBuffer]
 	segmentBuffers *bufferPool[readBuffer]
+	packBuffers    *bufferPool[packBuffer]
 
 	closing chan struct{}  // closed by Close
 	wg      sync.WaitGroup // every goroutine of the engine
@@ -99,6 +100,7 @@ func open(dir string, options Options) (_ *Engine, err error) {
 		orphans:        newOrphanage(options.Subreaper),
 		pipeBuffers:    newBufferPool(func() *pipeBuffer { return new(pipeBuffer) }),
 		segmentBuffers: newBufferPool(newReadBuffer),
+		packBuffers:    newBufferPool(func() *packBuffer { return new(packBuffer) }),
 		closing:        make(chan struct{}),
 		crowded:        make(chan struct{}, 1),
 		commands:       make(map[string]*command),

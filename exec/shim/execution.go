@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/exec"
+	"github.com/orchard9/rdev/internal/pack"
 )
 
 // redeliverFor is how long a request that was sent, and of which nothing was
@@ -62,6 +63,7 @@ type execution struct {
 
 	next     uint64      // Seq of the next line for sink
 	batch    []exec.Line // lines for sink
+	plain    []byte      // what lines that came packed are a part of
 	consumed uint32      // bytes for which no credit was given yet
 
 	sent     time.Time // when a request may have reached the engine first
@@ -246,6 +248,13 @@ func (x *execution) take(l *line, ch *channel, p packet) (over bool, result exec
 			err = errBroken
 		}
 		return false, exec.Result{}, err
+	case kindPacked:
+		var err error
+		if x.plain, err = pack.Unpack(x.plain, p.payload, maxPayload); err != nil {
+			l.fail(protocolErrorf("packed lines: %v", err))
+			return false, exec.Result{}, errBroken
+		}
+		return x.take(l, ch, packet{kind: kindLines, channel: p.channel, payload: x.plain})
 	case kindResult:
 		result, err := decodeResult(p.payload)
 		if err == nil && result.Lines >= x.next && x.sinkErr == nil {

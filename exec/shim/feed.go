@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/orchard9/rdev/exec"
+	"github.com/orchard9/rdev/internal/pack"
 )
 
 // feedBatch is about how many bytes of lines go into one packet.
-const feedBatch = 64 << 10
+const feedBatch = 128 << 10
 
 // A feed is one client that follows one command: Execute as its server sees it.
 type feed struct {
@@ -164,7 +165,7 @@ func (f *feed) follow(c *command, after uint64) (outcome, bool) {
 			return outcome{err: fmt.Errorf("%w: %w", exec.ErrLost, err)}, true
 		case frames != nil:
 			f.spend(len(frames))
-			if f.peer.link.send(kindLines, f.channel, frames) != nil {
+			if f.sendLines(frames) != nil {
 				return outcome{}, false
 			}
 			select {
@@ -199,7 +200,25 @@ func (f *feed) follow(c *command, after uint64) (outcome, bool) {
 	}
 }
 
+// sendLines sends frames, packed if the client takes them so and it pays.
+func (f *feed) sendLines(frames []byte) error {
+	if !f.peer.pack {
+		return f.peer.link.send(kindLines, f.channel, frames)
+	}
+	buf := f.peer.server.engine.packBuffers.get()
+	defer f.peer.server.engine.packBuffers.put(buf)
+	packed, ok := pack.Append(buf[:0], frames)
+	if !ok {
+		return f.peer.link.send(kindLines, f.channel, frames)
+	}
+	return f.peer.link.send(kindPacked, f.channel, packed)
+}
+
 // isClosing reports an error that says that another engine may do better.
 func isClosing(err error) bool {
 	return errors.Is(err, ErrClosed) && errors.Is(err, exec.ErrNotStarted)
 }
+
+// packBuffer has room for what feedBatch bytes of frames, or one large frame, may
+// become.
+type packBuffer [maxPayload + maxPayload/6 + 32]byte

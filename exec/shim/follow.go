@@ -15,7 +15,7 @@ import (
 )
 
 // batchLines is how many lines a sink is given at once at most.
-const batchLines = 512
+const batchLines = 2048
 
 // A readBuffer holds a part of a segment and the lines that were found in it.
 type readBuffer struct {

@@ -60,7 +60,7 @@ func (c *Client) greet(l *link) (helloAbout, error) {
 	mine := hello{
 		lowest:  lowestVersion,
 		highest: highestVersion,
-		about:   helloAbout{Build: c.config.Build, Drain: c.config.Replace},
+		about:   helloAbout{Build: c.config.Build, Drain: c.config.Replace, Pack: c.config.Pack},
 	}
 	if err := l.send(kindHello, 0, mine.encode()); err != nil {
 		return helloAbout{}, err
@@ -93,7 +93,7 @@ func (c *Client) greet(l *link) (helloAbout, error) {
 // handle puts a packet where its channel's goroutine finds it.
 func (l *line) handle(p packet) error {
 	switch p.kind {
-	case kindAccepted, kindLines, kindResult, kindFailure, kindDone:
+	case kindAccepted, kindLines, kindPacked, kindResult, kindFailure, kindDone:
 	default:
 		return protocolErrorf("a packet of kind %d", p.kind)
 	}

@@ -32,6 +32,8 @@ type helloAbout struct {
 	Instance     string   `json:"instance,omitempty"`
 	Capabilities []string `json:"capabilities,omitempty"`
 	PID          int      `json:"pid,omitempty"`
+	// Pack says that the client takes lines packed.
+	Pack bool `json:"pack,omitempty"`
 	// Drain asks a server that speaks no version of the client's to drain.
 	Drain bool `json:"drain,omitempty"`
 }

@@ -46,6 +46,7 @@ const (
 	kindResult   packetKind = 35
 	kindFailure  packetKind = 36
 	kindDone     packetKind = 37
+	kindPacked   packetKind = 38
 )
 
 // A packet is one unit of the protocol.

@@ -14,6 +14,7 @@ import (
 type peer struct {
 	server *Server
 	link   *link
+	pack   bool            // the client takes lines packed
 	ctx    context.Context // ends with the connection
 
 	// Of the goroutine that receives.

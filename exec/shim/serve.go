@@ -124,7 +124,7 @@ func (s *Server) ServeConn(ctx context.Context, conn io.ReadWriteCloser) error {
 	defer stop()
 	defer l.work.Wait()
 	timer := time.AfterFunc(helloWait, func() { l.fail(errSilent) })
-	err := s.greet(l)
+	pack, err := s.greet(l)
 	timer.Stop()
 	if err != nil {
 		l.fail(err)
@@ -134,7 +134,7 @@ func (s *Server) ServeConn(ctx context.Context, conn io.ReadWriteCloser) error {
 	// Of requests that wait for something, when the connection is gone.
 	waits, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := &peer{server: s, link: l, ctx: waits, env: s.engine.options.Env, chunks: make(chunks), feeds: make(map[uint32]*feed), calls: make(map[uint32]struct{})}
+	p := &peer{server: s, link: l, pack: pack, ctx: waits, env: s.engine.options.Env, chunks: make(chunks), feeds: make(map[uint32]*feed), calls: make(map[uint32]struct{})}
 	err = l.receive(p.handle)
 	cancel()
 	if errors.Is(err, io.EOF) {
@@ -169,18 +169,18 @@ func (s *Server) count(n int) {
 	}
 }
 
-// greet agrees on a version.
-func (s *Server) greet(l *link) error {
+// greet agrees on a version, and returns whether the client takes lines packed.
+func (s *Server) greet(l *link) (pack bool, err error) {
 	p, err := l.next()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if p.kind != kindHello {
-		return protocolErrorf("a packet of kind %d before the hello", p.kind)
+		return false, protocolErrorf("a packet of kind %d before the hello", p.kind)
 	}
 	h, err := decodeHello(p.payload)
 	if err != nil {
-		return err
+		return false, err
 	}
 	version := min(h.highest, highestVersion)
 	if version < max(h.lowest, lowestVersion) {
@@ -190,10 +190,10 @@ func (s *Server) greet(l *link) error {
 			l.work.Go(s.options.Stop)
 		}
 		_ = l.send(kindRefuse, 0, mine.encode())
-		return protocolErrorf("the client speaks versions %d to %d, this server %d to %d", h.lowest, h.highest, lowestVersion, highestVersion)
+		return false, protocolErrorf("the client speaks versions %d to %d, this server %d to %d", h.lowest, h.highest, lowestVersion, highestVersion)
 	}
 	mine := hello{lowest: version, highest: version, about: s.about()}
-	return l.send(kindHello, 0, mine.encode())
+	return h.about.Pack, l.send(kindHello, 0, mine.encode())
 }
 
 func (s *Server) about() helloAbout {

@@ -23,7 +23,7 @@ var layers = []layer{
 	{"exec", ""},
 	{"exec/exectest", "exec"},
 	{"exec/policy", "exec"},
-	{"exec/shim/...", "exec exec/shim/..."},
+	{"exec/shim/...", "exec exec/shim/... internal/pack"},
 	{"exec/local", "exec exec/shim/..."},
 	{"exec/kube/...", "exec exec/shim/... exec/policy rdev"}, // rdev: it implements Projects
 	{"auth", ""},
