@@ -17,6 +17,29 @@ import (
 type Commands struct {
 	db  *db
 	now func() time.Time // of the audit log
+
+	// What each command asks for, prepared once: to prepare a statement takes
+	// longer than to run it. The connections close them.
+	get                  *sql.Stmt // of a connection that reads
+	load, insert, update *sql.Stmt // of the one that writes
+}
+
+func newCommands(ctx context.Context, db *db, now func() time.Time) (*Commands, error) {
+	s := &Commands{db: db, now: now}
+	for _, p := range []struct {
+		statement **sql.Stmt
+		pool      *sqlx.DB
+		query     string
+	}{
+		{&s.get, db.read, selectCommand}, {&s.load, db.write, selectCommand},
+		{&s.insert, db.write, insertCommand}, {&s.update, db.write, updateCommand},
+	} {
+		var err error
+		if *p.statement, err = p.pool.PrepareContext(ctx, p.query); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 var (
@@ -79,7 +102,7 @@ func (s *Commands) Insert(ctx context.Context, c rdev.Command) (result rdev.Comm
 			return err
 		}
 		created = true
-		_, err = tx.ExecContext(ctx, insertCommand, c.ID, c.Project, string(c.Type), string(c.State), c.KeyID,
+		_, err = tx.StmtContext(ctx, s.insert).ExecContext(ctx, c.ID, c.Project, string(c.Type), string(c.State), c.KeyID,
 			c.CreatedAt.UnixMicro(), micros(c.EndedAt), c.IdempotencyKey, turn, gate, body)
 		if err != nil {
 			return err
@@ -99,7 +122,7 @@ func (s *Commands) Insert(ctx context.Context, c rdev.Command) (result rdev.Comm
 func (s *Commands) Get(ctx context.Context, id string) (rdev.Command, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	c, err := loadCommand(ctx, s.db.read, id)
+	c, err := loadCommand(ctx, s.get, id)
 	if err != nil {
 		return rdev.Command{}, fmt.Errorf("store/sqlite: get command %s: %w", id, contextual(ctx, err))
 	}
@@ -157,7 +180,7 @@ func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 	var after rdev.Command
 	var refused error
 	err := s.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
-		before, err := loadCommand(ctx, tx, id)
+		before, err := loadCommand(ctx, tx.StmtContext(ctx, s.load), id)
 		if err != nil {
 			return err
 		}
@@ -183,7 +206,7 @@ func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 			}
 			defer func() { _, _ = tx.ExecContext(ctx, `PRAGMA secure_delete = fast`) }()
 		}
-		_, err = tx.ExecContext(ctx, updateCommand, string(after.State), micros(after.EndedAt), after.ClaudeSession(), body, id)
+		_, err = tx.StmtContext(ctx, s.update).ExecContext(ctx, string(after.State), micros(after.EndedAt), after.ClaudeSession(), body, id)
 		if err != nil {
 			return err
 		}
@@ -198,9 +221,10 @@ func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 	return after, nil
 }
 
-func loadCommand(ctx context.Context, q sqlx.QueryerContext, id string) (rdev.Command, error) {
+// loadCommand asks selectCommand.
+func loadCommand(ctx context.Context, selects *sql.Stmt, id string) (rdev.Command, error) {
 	var body []byte
-	err := sqlx.GetContext(ctx, q, &body, selectCommand, id)
+	err := selects.QueryRowContext(ctx, id).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return rdev.Command{}, rdev.ErrCommandNotFound
 	}

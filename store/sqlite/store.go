@@ -90,6 +90,10 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 	if err := migrate(ctx, db.write.DB); err != nil {
 		return nil, err
 	}
+	commands, err := newCommands(ctx, db, options.Now)
+	if err != nil {
+		return nil, err
+	}
 	broker, err := newBroker(ctx, db, options)
 	if err != nil {
 		return nil, err
@@ -99,7 +103,7 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 		lock:     lock,
 		keys:     &KeyStore{db: db},
 		broker:   broker,
-		commands: &Commands{db: db, now: options.Now},
+		commands: commands,
 		audit:    &Audit{read: db.read, write: db, now: options.Now, limit: options.Timeout},
 	}
 	s.limits = &Limits{db: db}
