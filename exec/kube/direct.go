@@ -17,14 +17,16 @@ func (x *Executor) attach(ctx context.Context, cmd exec.Command) (*command, erro
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.forgetOld()
-	if c := x.commands[cmd.ID]; c != nil {
-		if c.digest != digest {
-			return nil, exec.ErrConflict
-		}
-		c.followers++
-		return c, nil
+	if c, err := x.join(cmd.ID, digest); c != nil || err != nil {
+		return c, err
 	}
-	switch _, err := x.watcher.resolve(cmd.Target); {
+	x.mu.Unlock()
+	_, err := x.watcher.resolve(ctx, cmd.Target) // may ask the API server
+	x.mu.Lock()
+	if c, err := x.join(cmd.ID, digest); c != nil || err != nil {
+		return c, err
+	}
+	switch {
 	case x.closed:
 		return nil, fmt.Errorf("%w: the executor is closed", exec.ErrNotStarted)
 	case err != nil && !errors.Is(err, exec.ErrTargetNotReady):
@@ -45,6 +47,20 @@ func (x *Executor) attach(ctx context.Context, cmd exec.Command) (*command, erro
 	return c, nil
 }
 
+// join returns the command with the ID as its follower, or nil. The lock is
+// held.
+func (x *Executor) join(id, digest string) (*command, error) {
+	c := x.commands[id]
+	switch {
+	case c == nil:
+		return nil, nil
+	case c.digest != digest:
+		return nil, exec.ErrConflict
+	}
+	c.followers++
+	return c, nil
+}
+
 func (x *Executor) detach(c *command) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -56,7 +72,7 @@ func (x *Executor) run(c *command) {
 	started := time.Now()
 	pauses := newBackOff()
 	for {
-		p, err := x.watcher.resolve(c.cmd.Target)
+		p, err := x.watcher.resolve(x.ctx, c.cmd.Target)
 		if err == nil {
 			err = c.attempt(p)
 		}

@@ -9,7 +9,10 @@
 // rdev.orchard9.ai/description, /container and /workspace say the rest, and the
 // ConfigMap rdev-config in the same namespace overrides them (see ProjectSettings). A
 // watch keeps all of that in memory: a change is visible as soon as the API
-// server tells of it, and nothing has to be refreshed.
+// server tells of it, and nothing has to be refreshed. It decides where new
+// commands run. Those that run are bound to their pod and container, and are
+// exec.ErrLost only when the API server confirms that these are gone: the watch
+// says of a pod that loses its label what it says of one that was deleted.
 //
 // # What exec promises, and what this package promises
 //

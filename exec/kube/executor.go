@@ -125,7 +125,7 @@ func (x *Executor) supervisorOf(ctx context.Context, target exec.Target, id stri
 	if direct {
 		return nil, nil
 	}
-	p, err := x.watcher.resolve(target)
+	p, err := x.watcher.resolve(ctx, target)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) er
 	s, err := x.supervisorOf(ctx, target, id)
 	switch {
 	case errors.Is(err, exec.ErrLost):
-		return nil // with its container, every process of it
+		return nil // certainly gone with its container, every process of it
 	case err != nil:
 		return fmt.Errorf("exec/kube: cancel %s: %w", id, err)
 	case s != nil:
@@ -152,8 +152,9 @@ func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) er
 	c := x.commands[id]
 	x.mu.Unlock()
 	if c == nil {
-		if len(x.watcher.byName(target.Name)) == 0 {
-			return fmt.Errorf("exec/kube: cancel %s: %w: no pod belongs to the project %q", id, exec.ErrTargetNotFound, target.Name)
+		_, err := x.watcher.resolve(ctx, target)
+		if errors.Is(err, exec.ErrTargetNotFound) || errors.Is(err, exec.ErrNotStarted) { // the latter: nothing is known
+			return fmt.Errorf("exec/kube: cancel %s: %w", id, err)
 		}
 		return nil
 	}
@@ -178,8 +179,8 @@ func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) er
 }
 
 // Locate implements exec.Locator.
-func (x *Executor) Locate(_ context.Context, name string) (exec.Target, error) {
-	p, err := x.watcher.resolve(exec.Target{Name: name})
+func (x *Executor) Locate(ctx context.Context, name string) (exec.Target, error) {
+	p, err := x.watcher.resolve(ctx, exec.Target{Name: name})
 	if err != nil {
 		return exec.Target{}, fmt.Errorf("exec/kube: locate %s: %w", name, err)
 	}

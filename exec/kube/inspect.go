@@ -41,7 +41,7 @@ func (x *Executor) Inspect(ctx context.Context, project string) (Inspection, err
 	failed := func(err error) (Inspection, error) {
 		return Inspection{}, fmt.Errorf("exec/kube: inspect %s: %w", project, err)
 	}
-	p, err := x.watcher.resolve(exec.Target{Name: project})
+	p, err := x.watcher.resolve(ctx, exec.Target{Name: project})
 	if err != nil {
 		return failed(err)
 	}

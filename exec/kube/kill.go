@@ -29,7 +29,7 @@ func (a *attempt) kill(grace time.Duration, all bool) {
 	// Killing is idempotent, so whatever breaks is tried again, but not in a
 	// container that is gone, with all that was in it.
 	survivors, err := backoff.Retry(ctx, func() ([]int, error) {
-		if !a.place.isAt(c.x.watcher.byUID(a.place.uid)) {
+		if _, gone := c.x.watcher.isGone(a.place); gone {
 			return nil, nil
 		}
 		return c.x.kill(ctx, a.place, session, cookie, grace, all)

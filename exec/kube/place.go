@@ -2,6 +2,7 @@ package kube
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -46,12 +47,18 @@ func (p place) isAt(pod *corev1.Pod) bool {
 	return s != nil && s.State.Running != nil && s.ContainerID == p.containerID && s.RestartCount == p.restarts
 }
 
-// place returns the pod's place for the project.
+// place returns the pod's place for what the project runs anew.
 func (w *watcher) place(project string, pod *corev1.Pod) place {
-	p := place{project: project, namespace: pod.Namespace, pod: pod.Name, uid: pod.UID}
 	all, _ := w.settings.get()
 	set, _ := all.of(project)
-	p.container = containerOf(pod, set)
+	return w.placeIn(project, pod, containerOf(pod, set))
+}
+
+// placeIn returns the place of the container as it is now.
+func (w *watcher) placeIn(project string, pod *corev1.Pod, container string) place {
+	p := place{project: project, namespace: pod.Namespace, pod: pod.Name, uid: pod.UID, container: container}
+	all, _ := w.settings.get()
+	set, _ := all.of(project)
 	p.workspace = orDefault(set.Workspace, pod.Annotations[WorkspaceAnnotation])
 	p.shim = pod.Annotations[ShimAnnotation]
 	p.volumes = volumesOf(pod, p.container, p.workspace)
@@ -73,24 +80,12 @@ func containerOf(pod *corev1.Pod, set ProjectSettings) string {
 }
 
 // resolve returns the place that the target means. One with an Instance means
-// that alone, whatever pods have come since.
-func (w *watcher) resolve(target exec.Target) (place, error) {
-	pods := w.byName(target.Name)
+// that alone, whatever pods have come since and whatever the settings say now.
+func (w *watcher) resolve(ctx context.Context, target exec.Target) (place, error) {
 	if target.Instance != "" {
-		uid, _, _ := strings.Cut(target.Instance, "/")
-		pod := w.byUID(types.UID(uid))
-		if pod == nil {
-			return place{}, fmt.Errorf("%w: its pod is gone", exec.ErrLost)
-		}
-		p := w.place(target.Name, pod)
-		if p.instance() != target.Instance {
-			return place{}, fmt.Errorf("%w: its container in pod %s has ended%s", exec.ErrLost, pod.Name, colon(whyEnded(pod, p.container)))
-		}
-		if p.isAt(pod) { // being deleted, too: what runs there is still to be followed
-			return p, nil
-		}
-		pods = []*corev1.Pod{pod}
+		return w.resolveInstance(ctx, target)
 	}
+	pods := w.byName(target.Name)
 	if len(pods) == 0 {
 		return place{}, fmt.Errorf("%w: no pod belongs to the project %q", exec.ErrTargetNotFound, target.Name)
 	}
@@ -98,10 +93,88 @@ func (w *watcher) resolve(target exec.Target) (place, error) {
 	set, _ := all.of(target.Name)
 	pod := choose(pods, set)
 	p := w.place(target.Name, pod)
-	if status, detail := statusOf(pod, p.container); status != rdev.StatusRunning {
-		return place{}, fmt.Errorf("%w: pod %s: %s", exec.ErrTargetNotReady, pod.Name, detail)
+	return p, runsNothing(pod, p.container)
+}
+
+// resolveInstance says exec.ErrLost only if it is certain. What the watch does
+// not know of may be there: see stray.
+func (w *watcher) resolveInstance(ctx context.Context, target exec.Target) (place, error) {
+	i := parseInstance(target.Instance)
+	pod := w.byUID(i.uid)
+	s := i.statusIn(pod)
+	if s == nil {
+		var err error
+		if pod, err = w.ask(ctx, i.uid, func(pod *corev1.Pod) bool { return i.statusIn(pod) != nil }); err != nil {
+			return place{}, &failure{cause: exec.ErrNotStarted, text: err.Error(), err: err}
+		}
+		s = i.statusIn(pod)
 	}
-	return p, nil
+	switch {
+	case pod == nil:
+		return place{}, fmt.Errorf("%w: its pod is gone", exec.ErrLost)
+	case s == nil || s.State.Running == nil && i.hasEnded(s):
+		container := "" // of the pod alone
+		if s := i.lastIn(pod); s != nil {
+			container = s.Name
+		}
+		return place{}, fmt.Errorf("%w: its container in pod %s has ended%s", exec.ErrLost, pod.Name, colon(whyEnded(pod, container)))
+	case s.State.Running != nil: // being deleted, too: what runs there is still to be followed
+		return w.placeIn(target.Name, pod, s.Name), nil
+	}
+	return place{}, runsNothing(pod, s.Name)
+}
+
+// runsNothing is the error for a pod whose container runs no commands now.
+func runsNothing(pod *corev1.Pod, container string) error {
+	if status, detail := statusOf(pod, container); status != rdev.StatusRunning {
+		return fmt.Errorf("%w: pod %s: %s", exec.ErrTargetNotReady, pod.Name, detail)
+	}
+	return nil
+}
+
+// An instance is what place.instance tells, taken apart.
+type instance struct {
+	uid         types.UID
+	containerID string
+	restarts    string
+}
+
+func parseInstance(text string) instance {
+	uid, rest, _ := strings.Cut(text, "/")
+	i := max(strings.LastIndexByte(rest, '/'), 0)
+	return instance{uid: types.UID(uid), containerID: rest[:i], restarts: strings.TrimPrefix(rest[i:], "/")}
+}
+
+// statusIn returns the status of the container that this is, or nil.
+func (i instance) statusIn(pod *corev1.Pod) *corev1.ContainerStatus {
+	return findStatus(pod, func(s *corev1.ContainerStatus) bool {
+		return s.ContainerID == i.containerID && strconv.Itoa(int(s.RestartCount)) == i.restarts
+	})
+}
+
+// lastIn returns the status of the container that has been this, or nil.
+func (i instance) lastIn(pod *corev1.Pod) *corev1.ContainerStatus {
+	return findStatus(pod, func(s *corev1.ContainerStatus) bool {
+		return s.ContainerID == i.containerID || i.hasEnded(s)
+	})
+}
+
+// hasEnded reports whether the status says that it has.
+func (i instance) hasEnded(s *corev1.ContainerStatus) bool {
+	now, last := s.State.Terminated, s.LastTerminationState.Terminated
+	return now != nil && s.ContainerID == i.containerID || last != nil && last.ContainerID == i.containerID
+}
+
+func findStatus(pod *corev1.Pod, is func(*corev1.ContainerStatus) bool) *corev1.ContainerStatus {
+	if pod == nil {
+		return nil
+	}
+	for i := range pod.Status.ContainerStatuses {
+		if s := &pod.Status.ContainerStatuses[i]; is(s) {
+			return s
+		}
+	}
+	return nil
 }
 
 // choose picks the pod in which the project's commands run. It orders the pods

@@ -27,9 +27,13 @@ const (
 // A watcher holds the pods of all projects and the settings in memory, as the
 // API server tells of them.
 type watcher struct {
-	pods     cache.SharedIndexInformer
-	settings settings
-	work     sync.WaitGroup
+	ctx       context.Context // as long as it watches
+	client    typedcorev1.CoreV1Interface
+	namespace string
+	pods      cache.SharedIndexInformer
+	strays    strays
+	settings  settings
+	work      sync.WaitGroup
 
 	refused chan error // has the first reason why the pods could not be watched
 
@@ -42,7 +46,10 @@ type watcher struct {
 func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options Options) (*watcher, error) {
 	// What reflectors would log, OnError is told.
 	ctx = klog.NewContext(ctx, klog.Logger{})
-	w := &watcher{changed: make(chan struct{}), refused: make(chan error, 1)}
+	w := &watcher{
+		ctx: ctx, client: client, namespace: options.Namespace,
+		changed: make(chan struct{}), refused: make(chan error, 1),
+	}
 	pods := client.Pods(options.Namespace)
 	w.pods = cache.NewSharedIndexInformer(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -74,7 +81,10 @@ func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options
 	_, podsErr := w.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { w.announce() },
 		UpdateFunc: func(any, any) { w.announce() },
-		DeleteFunc: func(any) { w.announce() },
+		DeleteFunc: func(was any) {
+			w.strays.left(was)
+			w.announce()
+		},
 	})
 	_, configErr := config.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    w.take,
