@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -149,4 +150,57 @@ web:
 	})
 	is.Equal(look(t, x, "later").Name, "")
 	is.Equal(look(t, x, "shop").Name, "")
+}
+
+// TestStartWaitsForSettings: there is no moment in which a project has another
+// policy, or commands get another container, than the settings say.
+func TestStartWaitsForSettings(t *testing.T) {
+	c := kubetest.Shared(t)
+	namespace := c.Namespace(t)
+	runPod(t, namespace, "web", func(p *kubetest.Pod) {
+		p.Mutate = func(pod *corev1.Pod) {
+			other := pod.Spec.Containers[0].DeepCopy()
+			other.Name = "other"
+			pod.Spec.Containers = append(pod.Spec.Containers, *other)
+		}
+	})
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: kube.SettingsName}}
+	config.Data = map[string]string{kube.SettingsKey: "web: {policy: strict, container: other}"}
+	_, err := c.Client().CoreV1().ConfigMaps(namespace).Create(limited(t), config, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled := newExecutor(t, namespace, nil)
+	other := awaitRunning(t, settled, "web")
+	aboutSettings := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/configmaps") }
+	t.Run("ThatComeLate", func(t *testing.T) {
+		is := is.New(t)
+		front := newFront(t, nil)
+		front.before = func(_ http.ResponseWriter, r *http.Request) bool {
+			if aboutSettings(r) {
+				time.Sleep(time.Second)
+			}
+			return false
+		}
+		x := front.open(t, namespace)
+		is.Equal(look(t, x, "web").Policy, policy.Strict)
+		target, err := x.Locate(t.Context(), "web")
+		is.NoErr(err)
+		is.Equal(target, other)
+	})
+	t.Run("AndRefusesToDoWithout", func(t *testing.T) {
+		is := is.New(t)
+		front := newFront(t, nil)
+		front.before = func(w http.ResponseWriter, r *http.Request) bool {
+			if aboutSettings(r) {
+				http.Error(w, "out of order", http.StatusInternalServerError)
+			}
+			return aboutSettings(r)
+		}
+		_, err := kube.New(front.config, &kube.Options{Namespace: namespace, SyncTimeout: 2 * time.Second})
+		is.True(err != nil)
+		is.True(strings.Contains(err.Error(), "ConfigMap rdev-config could not be read within 2s"))
+		is.True(strings.Contains(err.Error(), "out of order")) // the reason
+		is.True(strings.Contains(err.Error(), "start again"))  // and what to do
+	})
 }

@@ -44,7 +44,8 @@ var (
 )
 
 // New watches the pods and the settings in the namespace and returns when it
-// knows the pods. Nothing of cfg but its rate limit and User-Agent is changed,
+// knows both. Where the API server refuses it the settings, projects have the
+// defaults, and their Detail says so. Nothing of cfg but its rate limit and User-Agent is changed,
 // in a copy. The caller must Close the Executor.
 func New(cfg *rest.Config, opts *Options) (*Executor, error) {
 	options := opts.withDefaults()

@@ -25,6 +25,8 @@ type front struct {
 	config *rest.Config // by which it is reached
 	// refuse answers a request for a WebSocket, if it returns true.
 	refuse func(http.ResponseWriter) bool
+	// before sees every request, and has answered it if it returns true.
+	before func(http.ResponseWriter, *http.Request) bool
 	// cut is how long a WebSocket lasts; zero is for as long as it may.
 	cut atomic.Int64
 
@@ -50,6 +52,9 @@ func newFront(t *testing.T, refuse func(http.ResponseWriter) bool) *front {
 		FlushInterval: -1,
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.before != nil && f.before(w, r) {
+			return
+		}
 		switch upgrade := strings.ToLower(r.Header.Get("Upgrade")); {
 		case upgrade == "websocket":
 			f.webSockets.Add(1)

@@ -17,8 +17,8 @@ type Options struct {
 	Namespace string
 	// Version of the program, for the User-Agent. Defaults to "dev".
 	Version string
-	// SyncTimeout is how long New waits for the first list of pods. Defaults to
-	// 30 s.
+	// SyncTimeout is how long New waits for the first list of pods and for the
+	// settings. Defaults to 30 s.
 	SyncTimeout time.Duration
 	// Patience is how long a command that certainly has not started is tried
 	// again before it is exec.ErrNotStarted. Defaults to 15 s; negative means

@@ -55,3 +55,10 @@ func (s *settings) readable(err error) {
 		s.watching = fmt.Errorf("%s cannot be read: %w", SettingsName, err)
 	}
 }
+
+// areRefused reports whether the server has refused to give the ConfigMap.
+func (s *settings) areRefused() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.watching != nil
+}

@@ -35,7 +35,10 @@ type watcher struct {
 	settings  settings
 	work      sync.WaitGroup
 
-	refused chan error // has the first reason why the pods could not be watched
+	// What the first lists were given to, and the first reasons why the pods
+	// and the settings could not be watched.
+	podsSynced, settingsSynced   cache.InformerSynced
+	podsRefused, settingsRefused chan error
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at each change
@@ -48,7 +51,8 @@ func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options
 	ctx = klog.NewContext(ctx, klog.Logger{})
 	w := &watcher{
 		ctx: ctx, client: client, namespace: options.Namespace,
-		changed: make(chan struct{}), refused: make(chan error, 1),
+		podsRefused: make(chan error, 1), settingsRefused: make(chan error, 1),
+		changed: make(chan struct{}),
 	}
 	pods := client.Pods(options.Namespace)
 	w.pods = cache.NewSharedIndexInformer(&cache.ListWatch{
@@ -78,7 +82,7 @@ func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options
 		},
 	}, &corev1.ConfigMap{}, 0, cache.Indexers{})
 
-	_, podsErr := w.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	podsTold, podsErr := w.pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { w.announce() },
 		UpdateFunc: func(any, any) { w.announce() },
 		DeleteFunc: func(was any) {
@@ -86,42 +90,53 @@ func newWatcher(ctx context.Context, client typedcorev1.CoreV1Interface, options
 			w.announce()
 		},
 	})
-	_, configErr := config.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	configTold, configErr := config.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    w.take,
 		UpdateFunc: func(_, now any) { w.take(now) },
 		DeleteFunc: func(any) { w.take((*corev1.ConfigMap)(nil)) },
 	})
 	err := errors.Join(podsErr, configErr,
 		w.pods.SetTransform(stripPod),
-		w.pods.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-			err = fmt.Errorf("exec/kube: watch pods: %w", err)
-			select {
-			case w.refused <- err:
-			default:
-			}
-			options.OnError(err)
-		}),
-		config.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) {
-			options.OnError(fmt.Errorf("exec/kube: watch %s: %w", SettingsName, err))
-		}))
+		w.pods.SetWatchErrorHandlerWithContext(failed("watch pods", w.podsRefused, options.OnError)),
+		config.SetWatchErrorHandlerWithContext(failed("watch "+SettingsName, w.settingsRefused, options.OnError)))
 	if err != nil {
 		return nil, err
 	}
+	w.podsSynced, w.settingsSynced = podsTold.HasSynced, configTold.HasSynced
 	w.work.Go(func() { w.pods.RunWithContext(ctx) })
 	w.work.Go(func() { config.RunWithContext(ctx) })
 	return w, nil
 }
 
-// sync waits for the first list of pods.
+// failed returns a handler that remembers the first error.
+func failed(what string, first chan<- error, tell func(error)) cache.WatchErrorHandlerWithContext {
+	return func(_ context.Context, _ *cache.Reflector, err error) {
+		err = fmt.Errorf("exec/kube: %s: %w", what, err)
+		select {
+		case first <- err:
+		default:
+		}
+		tell(err)
+	}
+}
+
+// sync waits for the first list of pods, and for the settings, or the API
+// server's word that they are not to be read. Without the settings, projects
+// would have another policy and commands run in another container for a moment.
 func (w *watcher) sync(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if cache.WaitForCacheSync(ctx.Done(), w.pods.HasSynced) {
+	settled := func() bool { return w.settingsSynced() || w.settings.areRefused() }
+	if cache.WaitForCacheSync(ctx.Done(), w.podsSynced, settled) {
 		return nil
 	}
-	err := fmt.Errorf("there is no list of pods after %v", limit)
+	err, reasons := fmt.Errorf("there is no list of pods after %v", limit), w.podsRefused
+	if w.podsSynced() {
+		err, reasons = fmt.Errorf("the ConfigMap %s could not be read within %v, and what runs where and under which policy stands there: "+
+			"see that the API server answers, and start again; where rdev is to do without, do not grant it that ConfigMap", SettingsName, limit), w.settingsRefused
+	}
 	select {
-	case reason := <-w.refused:
+	case reason := <-reasons:
 		return fmt.Errorf("%w: %w", err, reason)
 	default:
 		return err
