@@ -31,7 +31,8 @@ type attempt struct {
 	work  sync.WaitGroup
 	stop  context.CancelCauseFunc // of the stream
 
-	opened func() // gives the token back
+	opened func()        // gives the token back
+	begun  chan struct{} // closed when the command is about to start
 }
 
 // attempt opens a stream and returns how the command ended. A *failure says
@@ -39,14 +40,17 @@ type attempt struct {
 func (c *command) attempt(p place) error {
 	select {
 	case c.x.starting <- struct{}{}:
+	case <-c.endWanted:
+		return endedEarly()
 	case <-c.x.ctx.Done():
 		return &failure{cause: exec.ErrNotStarted, text: "the executor is closed", final: true}
 	}
 	ctx, stop := context.WithCancelCause(c.x.ctx)
-	a := &attempt{c: c, place: p, nonce: rand.Text(), stdin: newLateInput(), stop: stop}
+	a := &attempt{c: c, place: p, nonce: rand.Text(), stdin: newLateInput(), stop: stop, begun: make(chan struct{})}
 	a.opened = sync.OnceFunc(func() { <-c.x.starting })
 	defer a.opened()
 	a.work.Go(func() { a.watch(ctx) })
+	a.work.Go(func() { a.heed(ctx) })
 	stdout := newDemux(a.nonce, func(b []byte) { c.take(exec.Stdout, b) }, func(kind, detail string) { a.record(ctx, kind, detail) })
 	stderr := newDemux(a.nonce, func(b []byte) { c.take(exec.Stderr, b) }, func(kind, detail string) { a.record(ctx, kind, detail) })
 	err := c.x.streamer.stream(ctx, p, bootArgv(a.nonce), a.stdin, stdout, stderr)
@@ -72,7 +76,7 @@ func (a *attempt) record(ctx context.Context, kind, detail string) {
 		a.work.Go(func() { a.confirm(ctx) })
 	case "start":
 		c.started = true
-		a.work.Go(func() { a.limit(ctx) })
+		close(a.begun)
 	case "end":
 		if c.ends == 0 {
 			c.ended = time.Now()
@@ -100,15 +104,47 @@ func (a *attempt) confirm(ctx context.Context) {
 		a.stop(&failure{cause: exec.ErrNotStarted, text: "the API server does not confirm the pod: " + err.Error(), err: err})
 	case !a.place.isAt(pod):
 		a.stop(&failure{cause: exec.ErrNotStarted, text: fmt.Sprintf("the pod %s was replaced or its container has restarted", a.place)})
+	case !a.release():
+		a.stop(endedEarly())
 	default:
-		a.c.mu.Lock()
-		a.c.released = time.Now()
-		a.c.mu.Unlock()
+		a.work.Go(func() { a.limit(ctx) })
 		a.stdin.give(commandInput(a.c.cmd, a.place, a.nonce))
 		if a.c.cmd.Stdin != nil {
 			a.stdin.end() // the command waits for it; else the script does
 		}
 	}
+}
+
+// release notes that the script is told what to run from now on, unless the end
+// of the command is wanted already.
+func (a *attempt) release() bool {
+	c := a.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reason != "" {
+		return false
+	}
+	c.released = time.Now()
+	return true
+}
+
+// heed ends the stream when the end of the command is wanted before its script
+// was told what to run.
+func (a *attempt) heed(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-a.c.endWanted:
+	}
+	a.c.mu.Lock()
+	defer a.c.mu.Unlock()
+	if a.c.released.IsZero() {
+		a.stop(endedEarly())
+	}
+}
+
+func endedEarly() *failure {
+	return &failure{cause: exec.ErrNotStarted, text: "its end was wanted before it was started", final: true}
 }
 
 // errGone says that the place is gone, and why.
@@ -145,6 +181,12 @@ func (a *attempt) limit(ctx context.Context) {
 	case <-timeout:
 		c.end(exec.TimedOut)
 	case <-c.endWanted:
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case <-a.begun: // so that there is something to kill
+	case <-time.After(goneWait):
 	}
 	if c.isEndWanted() { // else it ended by itself at the same time
 		a.kill(c.cmd.Grace, false)

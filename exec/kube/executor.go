@@ -65,7 +65,7 @@ func New(cfg *rest.Config, opts *Options) (*Executor, error) {
 	x := &Executor{
 		options:  options,
 		client:   client,
-		streamer: &streamer{config: cfg, client: client.RESTClient()},
+		streamer: &streamer{config: cfg, client: client.RESTClient(), ready: options.ReadyTimeout},
 		ctx:      ctx,
 		stop:     stop,
 		starting: make(chan struct{}, maxStarting),

@@ -2,7 +2,6 @@ package kube_test
 
 import (
 	"bufio"
-	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -92,18 +91,7 @@ func (c *cutting) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 func (f *front) open(t *testing.T, namespace string) *kube.Executor {
 	t.Helper()
-	x, err := kube.New(f.config, &kube.Options{Namespace: namespace, Version: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := x.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	return x
+	return newExecutorAt(t, f.config, namespace, nil)
 }
 
 func TestFallback(t *testing.T) {

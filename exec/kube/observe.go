@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -29,10 +30,18 @@ type noObserver struct{}
 func (noObserver) ShimPlaced(string, time.Duration) {}
 func (noObserver) ShimReached(bool)                 {}
 
-// placeShim is put, observed.
+// placeWait is how long it may take to bring the shim into a container.
+const placeWait = 2 * time.Minute
+
+// placeShim is put, observed and limited in time.
 func (x *Executor) placeShim(ctx context.Context, p place) (placement, error) {
 	began := time.Now()
-	at, err := x.put(ctx, p)
+	limited, cancel := context.WithTimeout(ctx, placeWait)
+	defer cancel()
+	at, err := x.put(limited, p)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("the shim could not be placed within %v: %w", placeWait, err)
+	}
 	how := "placed"
 	var unplaceable *errUnplaceable
 	switch {

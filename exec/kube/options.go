@@ -24,6 +24,10 @@ type Options struct {
 	// again before it is exec.ErrNotStarted. Defaults to 15 s; negative means
 	// that it is not.
 	Patience time.Duration
+	// ReadyTimeout is how long a program of rdev's in a container may take to
+	// say that it is there, counted from the request for its exec. It has
+	// nothing to do with how long commands run. Defaults to 30 s.
+	ReadyTimeout time.Duration
 	// Linger is how long children that hold the output open may outlive the
 	// main process of a command. Defaults to one second; negative means not at
 	// all.
@@ -67,6 +71,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if out.Patience == 0 {
 		out.Patience = 15 * time.Second
+	}
+	if out.ReadyTimeout <= 0 {
+		out.ReadyTimeout = 30 * time.Second
 	}
 	if out.Linger == 0 {
 		out.Linger = time.Second

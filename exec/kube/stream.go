@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,12 +23,15 @@ import (
 type streamer struct {
 	config *rest.Config
 	client rest.Interface
+	ready  time.Duration // see Options.ReadyTimeout
 }
 
 // stream runs argv in the container and returns when the stream has ended, with
 // what the transport says about that, which is no proof of anything: see the
 // package comment. stdin is read once the stream stands. Nothing is written to
-// stdout and stderr after the return, and no writer may block.
+// stdout and stderr after the return, and no writer may block. argv is a program
+// of ours, which says that it is there before anything else: a stream that stays
+// silent is ended.
 func (s *streamer) stream(ctx context.Context, p place, argv []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	url := s.client.Post().Resource("pods").Namespace(p.namespace).Name(p.pod).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{
@@ -37,10 +41,19 @@ func (s *streamer) stream(ctx context.Context, p place, argv []string, stdin io.
 	if err != nil {
 		return err
 	}
-	out, errs := &gate{w: stdout}, &gate{w: stderr}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	silent := fmt.Errorf("nothing has come out of the container for %v: its runtime starts no program, or the program hangs", s.ready)
+	timer := time.AfterFunc(s.ready, func() { stop(silent) })
+	defer timer.Stop()
+	out, errs := &gate{w: stdout, word: timer.Stop}, &gate{w: stderr, word: timer.Stop}
 	defer out.close()
 	defer errs.close()
-	return executor.StreamWithContext(quiet(ctx), remotecommand.StreamOptions{Stdin: stdin, Stdout: out, Stderr: errs})
+	err = executor.StreamWithContext(quiet(ctx), remotecommand.StreamOptions{Stdin: stdin, Stdout: out, Stderr: errs})
+	if err != nil && context.Cause(ctx) == silent {
+		return silent
+	}
+	return err
 }
 
 // quiet keeps client-go from writing a log of its own to stderr: what it would
@@ -98,6 +111,7 @@ func refusal(err error) (status, bool) {
 type gate struct {
 	mu     sync.Mutex
 	w      io.Writer
+	word   func() bool // called once, when something comes
 	closed bool
 }
 
@@ -106,6 +120,10 @@ func (g *gate) Write(b []byte) (int, error) {
 	defer g.mu.Unlock()
 	if g.closed {
 		return 0, io.ErrClosedPipe
+	}
+	if g.word != nil {
+		g.word()
+		g.word = nil
 	}
 	return g.w.Write(b)
 }
