@@ -46,6 +46,9 @@ func (c *command) attempt(p place) error {
 		return &failure{cause: exec.ErrNotStarted, text: "the executor is closed", final: true}
 	}
 	ctx, stop := context.WithCancelCause(c.x.ctx)
+	c.mu.Lock()
+	c.place = p
+	c.mu.Unlock()
 	a := &attempt{c: c, place: p, nonce: rand.Text(), stdin: newLateInput(), stop: stop, begun: make(chan struct{})}
 	a.opened = sync.OnceFunc(func() { <-c.x.starting })
 	defer a.opened()
@@ -61,7 +64,16 @@ func (c *command) attempt(p place) error {
 	a.work.Wait()
 	stdout.flush()
 	stderr.flush()
+	a.clear()
 	return a.judge(err, cause)
+}
+
+// clear ends what the stream has left behind if the command has not told its
+// end: nobody would keep its timeout, or read what it prints.
+func (a *attempt) clear() {
+	if a.c.mayRun() && a.c.x.ctx.Err() == nil {
+		a.kill(a.c.cmd.Grace, true)
+	}
 }
 
 // record takes a record of the script.
@@ -246,5 +258,9 @@ func (a *attempt) judge(err, cause error) error {
 	if err == nil {
 		err = errors.New("the stream ended as if all were well")
 	}
-	return fmt.Errorf("%w: the connection ended before the command told its exit code: %w", exec.ErrOutcomeUnknown, err)
+	left := "it was killed"
+	if problem := c.killProblem(); problem != nil {
+		left = "it may still run: " + problem.Error()
+	}
+	return fmt.Errorf("%w: the connection ended before the command told its exit code, and %s: %w", exec.ErrOutcomeUnknown, left, err)
 }

@@ -24,6 +24,7 @@ type command struct {
 	fed       time.Time   // when the last output came
 	flushing  bool        // a flush is under way
 	reason    exec.Reason // why its end was wanted
+	place     place       // of its last attempt
 	session   string      // the process id of its script
 	nonce     string      // of its script; its cookie, too
 	released  time.Time   // when its script was told what to run
@@ -34,6 +35,7 @@ type command struct {
 	ended     time.Time // the process
 	survivors []int
 	killErr   error
+	dead      bool // a kill has proved that no process of it is left
 	result    exec.Result
 	err       error
 	finished  time.Time

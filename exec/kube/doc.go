@@ -54,11 +54,14 @@
 //
 // Where no shim can be placed (a root that is read-only and no emptyDir, another
 // architecture), there is one exec for each command, which is called direct
-// mode. What it cannot promise: commands do not outlive this process or their
-// connection; timeouts are kept by this process; an exit code of 128+n is
-// reported as signal n, because a shell does not tell the two apart; processes
-// that left the session of the command and wiped their environment are not found
-// when it is cancelled.
+// mode. What it cannot promise: a command is followed over one connection, and
+// is killed when that breaks, which is exec.ErrOutcomeUnknown; if it cannot be
+// killed for a minute, because the API server is away for longer, the error says
+// that it may still run, and Cancel tries again. Timeouts are kept by this
+// process: if it dies, its commands go on, without a timeout and for nobody. An
+// exit code of 128+n is reported as signal n, because a shell does not tell the
+// two apart. Processes that left the session of the command and wiped their
+// environment are not found when it is cancelled.
 //
 // A container with neither a shim nor sh cannot run commands:
 // exec.ErrTargetNotReady says so.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -26,6 +27,7 @@ type Executor struct {
 	watching sync.WaitGroup // what ends with ctx
 	starting chan struct{}  // a token for each exec that is being opened
 	tracer   trace.Tracer   // nil if nobody traces
+	killWait time.Duration
 
 	mu          sync.Mutex
 	closed      bool
@@ -69,6 +71,7 @@ func New(cfg *rest.Config, opts *Options) (*Executor, error) {
 		ctx:      ctx,
 		stop:     stop,
 		starting: make(chan struct{}, maxStarting),
+		killWait: killWait,
 
 		supervisors: make(map[string]*supervisor),
 		commands:    make(map[string]*command),
@@ -159,22 +162,20 @@ func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) er
 		}
 		return nil
 	}
-	if c.isDone() {
+	if !c.isDone() {
+		c.end(exec.Canceled)
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			return fmt.Errorf("exec/kube: cancel %s: its end was not awaited: %w", id, context.Cause(ctx))
+		}
+	} else if !c.mayRun() {
 		return nil
+	} else { // its connection broke, and it could not be killed then
+		c.kill(ctx, c.cmd.Grace, true)
 	}
-	c.end(exec.Canceled)
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		return fmt.Errorf("exec/kube: cancel %s: its end was not awaited: %w", id, context.Cause(ctx))
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.killErr != nil:
-		return fmt.Errorf("exec/kube: cancel %s: %w", id, c.killErr)
-	case len(c.survivors) > 0:
-		return fmt.Errorf("exec/kube: cancel %s: processes %v are still alive", id, c.survivors)
+	if err := c.killProblem(); err != nil {
+		return fmt.Errorf("exec/kube: cancel %s: %w", id, err)
 	}
 	return nil
 }

@@ -130,9 +130,10 @@ func TestBrokenConnections(t *testing.T) {
 		eventually(t, "a line comes", func() bool { return r.text() != "" })
 		is.NoErr(c.Kill(limited(t), kubetest.Containerd))
 		t.Cleanup(func() { _ = c.StartPart(context.Background(), kubetest.Containerd) })
+		is.NoErr(c.StartPart(limited(t), kubetest.Containerd)) // what was left is killed then
 		r.wait(t)
-		is.NoErr(c.StartPart(limited(t), kubetest.Containerd))
 		is.True(errors.Is(r.err, exec.ErrOutcomeUnknown))
+		is.True(strings.Contains(r.err.Error(), "it was killed"))
 		t.Logf("a plain exec with the same fault: %s", <-plain)
 		eventually(t, "commands run again", func() bool {
 			after := start(limited(t), x, exec.Target{Name: "web"}, "true")

@@ -14,29 +14,55 @@ import (
 	utilexec "k8s.io/client-go/util/exec"
 )
 
-// killWait is how long a kill may take beside the grace period.
+// killWait is how long a kill may take beside the grace period. An Executor has
+// its own for tests.
 const killWait = 60 * time.Second
 
-// kill ends the processes of the attempt's command, sees them dead, and notes
-// who is not.
 func (a *attempt) kill(grace time.Duration, all bool) {
-	c := a.c
+	a.c.kill(context.WithoutCancel(a.c.x.ctx), grace, all)
+}
+
+// kill ends the processes of the command, sees them dead, and notes who is not.
+func (c *command) kill(ctx context.Context, grace time.Duration, all bool) {
 	c.mu.Lock()
-	session, cookie := c.session, c.nonce
+	p, session, cookie := c.place, c.session, c.nonce
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.x.ctx), max(grace, 0)+killWait)
+	ctx, cancel := context.WithTimeout(ctx, max(grace, 0)+c.x.killWait)
 	defer cancel()
 	// Killing is idempotent, so whatever breaks is tried again, but not in a
 	// container that is gone, with all that was in it.
 	survivors, err := backoff.Retry(ctx, func() ([]int, error) {
-		if _, gone := c.x.watcher.isGone(a.place); gone {
+		if _, gone := c.x.watcher.isGone(p); gone {
 			return nil, nil
 		}
-		return c.x.kill(ctx, a.place, session, cookie, grace, all)
+		return c.x.kill(ctx, p, session, cookie, grace, all)
 	}, backoff.WithBackOff(newBackOff()), backoff.WithMaxElapsedTime(0))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.survivors, c.killErr = survivors, err
+	c.dead = all && err == nil && len(survivors) == 0
+}
+
+// mayRun reports whether processes of the command may be there though nobody
+// waits for them: it was started, or may have been, and neither told its end nor
+// was seen dead.
+func (c *command) mayRun() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.released.IsZero() && c.refused == "" && c.ends < 2 && !c.dead
+}
+
+// killProblem says what the last kill has not achieved.
+func (c *command) killProblem() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.killErr != nil:
+		return c.killErr
+	case len(c.survivors) > 0:
+		return fmt.Errorf("processes %v are still alive", c.survivors)
+	}
+	return nil
 }
 
 // kill runs killScript and returns the processes that it could not kill.

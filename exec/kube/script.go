@@ -150,7 +150,17 @@ func runFunction(cmd exec.Command, nonce string) string {
 // those that carry its cookie. TERM, its grace in tenths of a second, KILL, and
 // that again until none was left twice in a row or there is no hope. The record
 // "gone" names what is still alive.
-const killScript = `members() {
+//
+// A session's number is not given anew while a process is in it. If the process
+// with that number is another than the script that had it, which has the cookie
+// among its arguments, then nobody is left of the session, and the number does
+// not count.
+const killScript = `if [ -e "/proc/$s/cmdline" ]; then
+  y=
+  while IFS= read -r l || [ -n "$l" ]; do y=$y$l; done <"/proc/$s/cmdline"
+  case $y in ''|*"${k#*=}"*) ;; *) s= ;; esac
+fi 2>/dev/null
+members() {
 m=
 for i in /proc/[0-9]*; do
   q=${i#/proc/}
