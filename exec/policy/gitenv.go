@@ -28,7 +28,14 @@ func gitEnv(level Level) map[string]string {
 // private remotes need it.
 //
 // There is no diff.external= here: an empty one makes every git diff fail. That
-// and textconv are turned off by options of the subcommands that have them.
+// and textconv are turned off by options of the subcommands that have them, and
+// what makes others show a diff is turned off here.
+//
+// What git has no switch for, because it has a name of the repository's choice,
+// is left: filters (filter.*.clean, smudge, process), merge drivers
+// (merge.*.driver), and beyond Strict credential helpers. So are the commands in
+// the state of a rebase that a repository comes with, which rebase --continue
+// goes on with. TestGitOfAHostileRepository has them all.
 func gitConfig(level Level) []string {
 	settings := []string{
 		"core.fsmonitor=false",
@@ -37,10 +44,12 @@ func gitConfig(level Level) []string {
 		"core.pager=cat",
 		"core.editor=:",
 		"core.askPass=",
+		"core.alternateRefsCommand=true", // an empty one would run the alternate itself
 		"protocol.ext.allow=never",
 		// Signing and checking signatures run programs of the configuration.
 		"commit.gpgSign=false",
 		"tag.gpgSign=false",
+		"tag.forceSignAnnotated=false",
 		"push.gpgSign=false",
 		"log.showSignature=false",
 		"merge.verifySignatures=false",
@@ -48,6 +57,11 @@ func gitConfig(level Level) []string {
 		"gpg.openpgp.program=gpg",
 		"gpg.ssh.program=ssh-keygen",
 		"gpg.x509.program=gpgsm",
+		"gpg.ssh.defaultKeyCommand=",
+		// A commit that shows its diff does so by textconv, and a diff that shows
+		// that of a submodule by what the submodule configures.
+		"commit.verbose=false",
+		"diff.submodule=short",
 		// Submodules bring configurations of their own.
 		"submodule.recurse=false",
 		"fetch.recurseSubmodules=false",
@@ -55,6 +69,10 @@ func gitConfig(level Level) []string {
 		// A repack in the background would be killed with the command.
 		"gc.auto=0",
 		"maintenance.auto=false",
+	}
+	// Hooks can stand in the configuration, too, from git 2.54 on.
+	for _, event := range gitHooks() {
+		settings = append(settings, "hook."+event+".enabled=false")
 	}
 	if level == Strict {
 		settings = append(settings, "credential.helper=")
@@ -64,4 +82,12 @@ func gitConfig(level Level) []string {
 		argv = append(argv, "-c", setting)
 	}
 	return argv
+}
+
+// gitHooks are the events of the subcommands in the table.
+func gitHooks() []string {
+	return []string{
+		"applypatch-msg", "pre-applypatch", "post-applypatch", "pre-commit", "pre-merge-commit", "prepare-commit-msg", "commit-msg", "post-commit",
+		"pre-rebase", "post-rewrite", "post-checkout", "post-merge", "pre-push", "pre-auto-gc", "reference-transaction", "post-index-change",
+	}
 }

@@ -111,6 +111,10 @@ func TestGitOfAHostileRepository(t *testing.T) {
 			s.git("config", "protocol.allow", "always")
 		}, "git fetch https://a/b", false},
 		"vcs": {func(s *scratch) { s.git("config", "remote.o.vcs", "ext"); s.git("config", "remote.o.url", s.touch()) }, "git fetch o", false},
+		"hook of the configuration": {func(s *scratch) { // of git 2.54
+			s.git("config", "hook.x.event", "post-commit")
+			s.git("config", "hook.x.command", s.touch())
+		}, "git commit --allow-empty -m x", false},
 		"alias": {func(s *scratch) {
 			s.git("config", "alias.status", "!"+s.touch())
 			s.git("config", "alias.x", "!"+s.touch())
@@ -150,7 +154,65 @@ func TestGitOfAHostileRepository(t *testing.T) {
 		"askPass":        {func(s *scratch) { s.git("config", "core.askPass", s.touch()) }, "git fetch https://user@127.0.0.1:1/x", false},
 		"proxy":          {func(s *scratch) { s.git("config", "core.gitProxy", s.touch()) }, "git fetch https://127.0.0.1:1/x", false},
 		"rebase backend": {func(s *scratch) { s.git("config", "rebase.instructionFormat", "x\nexec "+s.touch()) }, "git rebase --root", false},
+		"tag forced to be signed": {func(s *scratch) {
+			s.git("config", "tag.forceSignAnnotated", "true")
+			s.git("config", "gpg.format", "ssh")
+			s.git("config", "gpg.ssh.defaultKeyCommand", s.touch())
+		}, "git tag -m msg v2", false},
+		"tag signed": {func(s *scratch) {
+			s.git("config", "tag.gpgSign", "true")
+			s.git("config", "gpg.format", "ssh")
+			s.git("config", "gpg.ssh.defaultKeyCommand", s.touch())
+		}, "git tag -a -m msg v2", false},
+		"textconv commit": {func(s *scratch) {
+			attributes(s, "*.go diff=x")
+			s.git("config", "diff.x.textconv", s.touch())
+			s.git("config", "commit.verbose", "true")
+			s.write("main.go", "x")
+		}, "git commit --dry-run -a", false},
+		"textconv amend": {func(s *scratch) {
+			attributes(s, "*.go diff=x")
+			s.git("config", "diff.x.textconv", s.touch())
+			s.git("config", "commit.verbose", "2")
+			s.write("main.go", "x")
+		}, "git commit -a --amend", false},
+		"submodule in status": {func(s *scratch) {
+			s.submodule()
+			s.gitIn("sub", "config", "core.fsmonitor", s.touch())
+		}, "git status", false},
+		"submodule in diff": {func(s *scratch) {
+			s.submodule()
+			s.gitIn("sub", "config", "core.fsmonitor", s.touch())
+		}, "git diff", false},
+		"submodule in commit": {func(s *scratch) {
+			s.submodule()
+			s.gitIn("sub", "config", "core.fsmonitor", s.touch())
+		}, "git commit -a --allow-empty -m x", false},
+		"submodule in add": {func(s *scratch) {
+			s.submodule()
+			s.gitIn("sub", "config", "core.fsmonitor", s.touch())
+		}, "git add -u", false},
+		"submodule with an ignore of its own": {func(s *scratch) {
+			s.submodule()
+			s.git("config", "submodule.sub.ignore", "none")
+			s.gitIn("sub", "config", "core.fsmonitor", s.touch())
+		}, "git status", false},
+		"submodule as diff": {func(s *scratch) {
+			s.submodule()
+			s.git("config", "diff.submodule", "diff")
+			s.gitIn("sub", "config", "diff.external", s.touch())
+		}, "git diff HEAD~1", false},
+		"submodule as log": {func(s *scratch) {
+			s.submodule()
+			s.gitIn("sub", "config", "diff.external", s.touch())
+			s.git("config", "diff.submodule", "diff")
+		}, "git log -p", false},
 		// What is left: git has no switch for these.
+		"rebase state": {func(s *scratch) {
+			s.git("config", "sequence.editor", "sed -i s/^pick/break/")
+			_, _ = s.run(policy.Plan{Argv: []string{"git", "rebase", "-i", "HEAD~1"}})
+			s.write(".git/rebase-merge/git-rebase-todo", "exec "+s.touch()+"\n")
+		}, "git rebase --continue", true},
 		"filter.clean": {func(s *scratch) {
 			attributes(s, "*.go filter=x")
 			s.git("config", "filter.x.clean", s.touch()+"; cat")
@@ -229,4 +291,23 @@ func (s *scratch) signed() {
 	}
 	_ = os.Remove(s.dir + "/object")
 	s.git("reset", "-q", "--soft", strings.TrimSpace(id))
+}
+
+// submodule adds a repository within the repository.
+func (s *scratch) submodule() {
+	s.t.Helper()
+	s.git("init", "-q", "sub")
+	s.gitIn("sub", "config", "user.name", "A U Thor")
+	s.gitIn("sub", "config", "user.email", "author@example.com")
+	s.write("sub/file", "x")
+	s.gitIn("sub", "add", ".")
+	s.gitIn("sub", "commit", "-q", "-m", "first")
+	s.write(".gitmodules", "[submodule \"sub\"]\n\tpath = sub\n\turl = https://example.com/sub\n")
+	s.git("add", ".gitmodules", "sub")
+	s.git("commit", "-q", "-m", "submodule")
+}
+
+func (s *scratch) gitIn(folder string, args ...string) {
+	s.t.Helper()
+	s.git(append([]string{"-C", folder}, args...)...)
 }
