@@ -83,8 +83,13 @@ const modelBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 func (p Policy) checkMode(mode string) error {
 	refusal := Refusal{Code: "claude.permission_mode", Field: "permission_mode", Token: clip(mode)}
 	switch mode {
-	case "default", "plan", "acceptEdits", "dontAsk":
+	case "default", "plan", "dontAsk":
 		return nil
+	case "acceptEdits":
+		if p.WidenClaude || p.ClaudeTools == nil && p.Level != Strict {
+			return nil
+		}
+		refusal.Reason = "this mode lets tools write without a question, and which tools may do that is limited here"
 	case "bypassPermissions", "auto":
 		if p.WidenClaude {
 			return nil

@@ -82,6 +82,22 @@ func TestClaudeRefuses(t *testing.T) {
 		"BashStar":         {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(*)"}}, true},
 		"BashColonStar":    {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(:*)"}}, true},
 		"BashSpace":        {"claude.tool", policy.Claude{AllowedTools: []string{"Bash( *)"}}, true},
+		"BashWord":         {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(b*)"}}, true},
+		"BashShell":        {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(sh:*)"}}, true},
+		"BashShellText":    {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(bash -c:*)"}}, true},
+		"BashShellPath":    {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(/bin/BASH script)"}}, true},
+		"BashShellQuoted":  {"claude.tool", policy.Claude{AllowedTools: []string{`Bash("sh" -c:*)`}}, true},
+		"BashShellEscaped": {"claude.tool", policy.Claude{AllowedTools: []string{`Bash(s\h:*)`}}, true},
+		"BashEnv":          {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(env:*)"}}, true},
+		"BashXargs":        {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(xargs:*)"}}, true},
+		"BashTimeout":      {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(timeout 5 *)"}}, true},
+		"BashFind":         {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(find . -exec:*)"}}, true},
+		"BashBusybox":      {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(busybox:*)"}}, true},
+		"BashEval":         {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(eval:*)"}}, true},
+		"BashAssignment":   {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(A=b sh:*)"}}, true},
+		"BashAssigned":     {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(A=*)"}}, true},
+		"BashChain":        {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(cd x && sh:*)"}}, true},
+		"BashClaude":       {"claude.tool", policy.Claude{AllowedTools: []string{"Bash(claude:*)"}}, true},
 		"Agents":           {"claude.tool", policy.Claude{AllowedTools: []string{"Task"}}, true},
 		"Wildcard":         {"claude.tool", policy.Claude{AllowedTools: []string{"mcp__*"}}, true},
 	} {
@@ -103,6 +119,7 @@ func TestClaudeLists(t *testing.T) {
 		_, err := planClaude(p, policy.Claude{AllowedTools: tools})
 		return err
 	}
+	is.NoErr(tools(policy.Policy{}, "Bash(npm run test:*)", "Bash(git:*)", "Bash(git diff *)", "Bash(./gradlew test)", "Bash(CI=1 make:*)", "Bash(g++:*)"))
 	is.NoErr(tools(policy.Policy{}, "Read", "Edit", "Write", "Bash(git log:*)", "WebFetch(domain:example.com)", "mcp__github__get_issue"))
 	strict := policy.Policy{Level: policy.Strict}
 	is.NoErr(tools(strict, "Read", "Grep", "Glob"))
@@ -121,9 +138,18 @@ func TestClaudeLists(t *testing.T) {
 	}
 	is.NoErr(model(policy.Policy{ClaudeModels: []string{"haiku"}}, "haiku"))
 	is.True(errors.Is(model(policy.Policy{ClaudeModels: []string{"haiku"}}, "opus"), policy.ErrRefused))
-	for _, mode := range []string{"default", "plan", "acceptEdits", "dontAsk"} {
-		_, err := planClaude(policy.Policy{}, policy.Claude{PermissionMode: mode})
-		is.NoErr(err)
+	mode := func(p policy.Policy, mode string) error {
+		_, err := planClaude(p, policy.Claude{PermissionMode: mode})
+		return err
+	}
+	for _, name := range []string{"default", "plan", "acceptEdits", "dontAsk"} {
+		is.NoErr(mode(policy.Policy{}, name))
+		// What edits is on no list of tools there, so that no mode may allow it.
+		for _, narrow := range []policy.Policy{strict, {ClaudeTools: []string{"Read"}}, {ClaudeTools: []string{"Edit"}}} {
+			is.Equal(errors.Is(mode(narrow, name), policy.ErrRefused), name == "acceptEdits")
+			narrow.WidenClaude = true
+			is.NoErr(mode(narrow, name))
+		}
 	}
 }
 

@@ -20,7 +20,7 @@ func (p Policy) checkTool(field, tool string) error {
 	case p.ClaudeTools == nil && p.Level == Strict && !p.WidenClaude && !readsOnly(name):
 		refusal.Reason = "only tools that read are allowed here"
 	case p.ClaudeTools == nil && !p.WidenClaude && runsAnything(name, pattern):
-		refusal.Reason = "this allows every program and is not allowed here; name one, as in Bash(git log:*)"
+		refusal.Reason = "this allows every program, or one that starts any other, and is not allowed here; name one, as in Bash(git log:*)"
 	default:
 		return nil
 	}
@@ -60,17 +60,53 @@ func readsOnly(name string) bool {
 }
 
 // runsAnything reports whether a tool can start any program: Bash without a
-// pattern or with one that begins with a wildcard, its relatives, sub-agents
-// with tools of their own, and wildcards for tools.
+// pattern or with one that names no program or one that starts others, its
+// relatives, sub-agents with tools of their own, and wildcards for tools.
 func runsAnything(name, pattern string) bool {
 	if strings.Contains(name, "*") {
 		return true
 	}
 	switch strings.ToLower(name) {
 	case "bash", "powershell", "monitor", "repl":
-		return pattern == "" || strings.IndexByte("*:? ", pattern[0]) >= 0
+		return startsAnything(pattern)
 	case "task", "agent":
 		return true
 	}
 	return false
+}
+
+// startsAnything reports whether command lines that match the pattern can start
+// any program: the first word is not a plain name, or it is that of a shell, a
+// launcher or claude. More than one command in a pattern is not looked through.
+func startsAnything(pattern string) bool {
+	if strings.ContainsAny(pattern, ";&|<>`$") {
+		return true
+	}
+	words := strings.Fields(pattern)
+	for len(words) > 0 && isAssignment(words[0]) {
+		words = words[1:]
+	}
+	if len(words) == 0 || pattern[0] == ' ' {
+		return true
+	}
+	word, _ := strings.CutSuffix(words[0], ":*")
+	if !onlyBytes(word, programBytes) || word == "" {
+		return true
+	}
+	name := programName(word)
+	switch name {
+	case "busybox", "claude", "fd", "find", "toybox":
+		return true
+	case ".", "builtin", "case", "command", "coproc", "eval", "exec", "for", "function", "if", "select", "source", "time", "trap", "until", "while":
+		return true // of the shell that Bash is
+	}
+	return isShell(name) || isLauncher(name)
+}
+
+const programBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/+-@%"
+
+// isAssignment accepts NAME=value before a command.
+func isAssignment(word string) bool {
+	name, _, ok := strings.Cut(word, "=")
+	return ok && name != "" && onlyBytes(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 }

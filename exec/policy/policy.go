@@ -61,8 +61,10 @@ type Policy struct {
 	// make, an interpreter) may start anything. Defaults to none.
 	Programs []string
 	// WidenClaude allows what takes the questions out of claude's permission
-	// system: the permission modes bypassPermissions and auto, and tools that
-	// can run any program (Bash without a pattern, wildcards).
+	// system: the permission modes bypassPermissions and auto, tools that can
+	// run any program (Bash without a pattern, or with one that begins with a
+	// wildcard, a shell or a program that starts others), and where tools are
+	// limited, by ClaudeTools or in level Strict, the mode acceptEdits.
 	WidenClaude bool
 	// ClaudeTools lists the entries that allowed_tools may hold, compared as
 	// they stand. Defaults to tools that only read in level Strict, and to
