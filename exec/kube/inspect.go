@@ -89,7 +89,6 @@ func (x *Executor) isOwn(ctx context.Context, p place) bool {
 
 const digestScript = `s=$(sha256sum <"$f" 2>/dev/null)
 printf '\036rdev:%s:digest:%s\n' "$n" "${s%% *}" >&2
-sleep 1
 `
 
 // watchInit leaves a process behind that nobody waits for, and looks whether it
@@ -105,24 +104,23 @@ func (x *Executor) watchInit(ctx context.Context, p place) (init string, reaps b
 		}
 	})
 	if err == nil && answer == "" {
-		err = errors.New("the container has no sleep, or the connection was cut")
+		err = errors.New("the container has no sleep")
 	}
 	return init, answer == "reaped", err
 }
 
 // orphanScript has a child of a child end after its parent, for process 1 to
-// collect. Records: init:NAME, orphan:reaped, orphan:left. It stays for a moment
-// after the last one, because an exec that ends at once may lose it.
+// collect. Records: init:NAME, orphan:reaped, orphan:left.
 const orphanScript = `rec() { printf '\036rdev:%s:%s\n' "$n" "$1" >&2; }
 rec "init:$(cat /proc/1/comm 2>/dev/null)"
-sleep 0 2>/dev/null || exit 0
-o=$(sh -c 'sleep 1 >/dev/null 2>&1 </dev/null & echo $!')
-i=0
-while [ "$i" -lt 6 ]; do
-  sleep 1
-  i=$((i + 1))
-  if [ ! -e "/proc/$o" ]; then break; fi
-done
-if [ -e "/proc/$o" ]; then rec orphan:left; else rec orphan:reaped; fi
-sleep 1
+if sleep 0 2>/dev/null; then
+  o=$(sh -c 'sleep 1 >/dev/null 2>&1 </dev/null & echo $!')
+  i=0
+  while [ "$i" -lt 6 ]; do
+    sleep 1
+    i=$((i + 1))
+    if [ ! -e "/proc/$o" ]; then break; fi
+  done
+  if [ -e "/proc/$o" ]; then rec orphan:left; else rec orphan:reaped; fi
+fi
 `

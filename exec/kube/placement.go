@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,8 +10,12 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/orchard9/rdev/exec"
 )
 
 // A placement is a shim in a container.
@@ -39,32 +42,16 @@ func (x *Executor) put(ctx context.Context, p place) (placement, error) {
 	if p.shim != "" {
 		return placement{program: p.shim, state: path.Join(path.Dir(p.shim), state), workspace: orDefault(p.workspace, "/")}, nil
 	}
-	var folder, machine, cwd string
-	var problems []string
-	env, err := x.runScript(ctx, p, probeScript, nil, func(kind, detail string) {
-		switch kind {
-		case "machine":
-			machine = detail
-		case "cwd":
-			cwd = detail
-		case "folder":
-			folder = detail
-		case "place":
-			problems = append(problems, detail)
-		}
-	}, "f", strings.Join(p.volumes, " "))
-	switch {
-	case err != nil:
-		return placement{}, err
-	case machine == "":
-		return placement{}, errors.New("the probe of the container was cut short")
-	case folder == "":
-		return placement{}, &errUnplaceable{strings.Join(problems, ", ") + "; mount an emptyDir volume"}
-	}
-	shim, err := shimFor(machine)
+	var found probe
+	env, err := x.runScript(ctx, p, probeScript, nil, found.take, "f", strings.Join(p.volumes, " "))
 	if err != nil {
-		return placement{}, &errUnplaceable{err.Error()}
+		return placement{}, err
 	}
+	shim, err := found.judge()
+	if err != nil {
+		return placement{}, err
+	}
+	folder := found.folder
 	placed, wrong := false, "the connection ended"
 	record := func(kind, detail string) {
 		switch kind {
@@ -87,32 +74,124 @@ func (x *Executor) put(ctx context.Context, p place) (placement, error) {
 	return placement{
 		program:   path.Join(folder, shim.fileName()),
 		state:     path.Join(folder, state),
-		workspace: orDefault(p.workspace, cwd),
+		workspace: orDefault(p.workspace, found.cwd),
 		env:       splitEnviron(env),
 	}, nil
 }
 
+// A probe is what probeScript has told.
+type probe struct {
+	machine *string
+	cwd     string
+	folder  string
+	refused []string // why candidates for the folder are none
+	tried   int      // candidates; 0: it has not come to that
+}
+
+func (f *probe) take(kind, detail string) {
+	switch kind {
+	case "machine":
+		f.machine = &detail
+	case "cwd":
+		f.cwd = detail
+	case "folder":
+		f.folder = detail
+	case "place":
+		f.refused = append(f.refused, detail)
+	case "tried":
+		f.tried, _ = strconv.Atoi(detail)
+	}
+}
+
+// judge returns the shim to place, or an *errUnplaceable if that is certain. What
+// was not told is no answer: to run commands in direct mode where there is a shim
+// could start them twice.
+func (f *probe) judge() (shimBinary, error) {
+	switch {
+	case f.machine == nil || f.cwd == "" || f.tried == 0 || f.folder == "" && len(f.refused) < f.tried:
+		return shimBinary{}, &failure{cause: exec.ErrNotStarted, text: "the probe of the container is incomplete"}
+	case f.folder == "":
+		return shimBinary{}, &errUnplaceable{strings.Join(f.refused, ", ") + "; mount an emptyDir volume"}
+	}
+	shim, err := shimFor(*f.machine)
+	if err != nil {
+		return shimBinary{}, &errUnplaceable{err.Error()}
+	}
+	return shim, nil
+}
+
+// scriptWait is how long a script of ours may take.
+const scriptWait = time.Minute
+
 // runScript runs a script of ours that may be run again, and returns what it
-// wrote to stdout.
+// wrote to stdout. It fails unless all of it has come.
 func (x *Executor) runScript(ctx context.Context, p place, script string, data []byte, record func(kind, detail string), variables ...string) ([]byte, error) {
 	nonce := rand.Text()
 	input := newLateInput()
 	input.give(scriptInput(nonce, script, data, variables...))
-	input.end()
-	var stdout bytes.Buffer
-	ready := false
-	stderr := newDemux(nonce, func([]byte) {}, func(kind, detail string) {
-		if kind == "ready" {
-			ready = true
-			return
-		}
-		record(kind, detail)
-	})
-	err := x.streamer.stream(ctx, p, bootArgv(nonce), input, &stdout, stderr)
-	if !ready {
-		return nil, classify(err)
+	told := newTold(nonce, record, input.end)
+	if data != nil {
+		input.end()
 	}
-	return stdout.Bytes(), nil
+	ctx, cancel := context.WithTimeout(ctx, scriptWait)
+	defer cancel()
+	err := x.streamer.stream(ctx, p, bootArgv(nonce), input, told.stdout, told.stderr)
+	// What copies the input may still wait for it.
+	input.end()
+	return told.result(err)
+}
+
+// told is what comes of a script that scriptEnd is behind.
+type told struct {
+	stdout, stderr *demux
+
+	mu    sync.Mutex
+	out   []byte
+	ready bool
+	ends  int // one on each stream, behind all that was said
+}
+
+// newTold gives the records to record, but for those that all scripts have, and
+// calls over when nothing more is to come.
+func newTold(nonce string, record func(kind, detail string), over func()) *told {
+	t := &told{}
+	take := func(kind, detail string) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		switch kind {
+		case "ready":
+			t.ready = true
+		case "done":
+			if t.ends++; t.ends == 2 {
+				over()
+			}
+		default:
+			record(kind, detail)
+		}
+	}
+	t.stdout = newDemux(nonce, func(b []byte) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.out = append(t.out, b...)
+	}, take)
+	t.stderr = newDemux(nonce, func([]byte) {}, take)
+	return t
+}
+
+// result is what the script wrote to stdout, if that is all of it. err is what
+// the transport says.
+func (t *told) result(err error) ([]byte, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.ends >= 2:
+		return t.out, nil
+	case !t.ready:
+		return nil, classify(err)
+	case err == nil:
+		err = errors.New("the stream ended as if all were well")
+	}
+	return nil, &failure{cause: exec.ErrNotStarted, text: "a script in the container was cut short: " + err.Error(), err: err}
 }
 
 // splitEnviron reads what /proc has of a process's environment. Shells that

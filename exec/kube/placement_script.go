@@ -10,6 +10,7 @@ import (
 //	machine:…, cwd:…        the architecture, the container's working folder
 //	folder:DIR              a folder of ours that can be written and executed in
 //	place:…                 why a candidate is no such folder
+//	tried:N                 how many candidates there were
 //
 // $1… are the candidates. A folder of ours is for this user alone: somebody
 // else's of the same name is not used.
@@ -18,8 +19,10 @@ rec "machine:$(uname -m)"
 rec "cwd:$(pwd -P)"
 u=$(id -u)
 umask 077
+k=0
 for i in $f "${HOME:-}" /tmp /var/tmp /dev/shm; do
   case $i in /*) ;; *) continue ;; esac
+  k=$((k + 1))
   if [ "$i" = / ]; then i=; fi
   d=$i/.rdev-$u
   if ! mkdir -p "$d" 2>/dev/null || [ ! -O "$d" ] || [ -L "$d" ]; then rec "place:$i cannot be written to"; continue; fi
@@ -32,6 +35,7 @@ for i in $f "${HOME:-}" /tmp /var/tmp /dev/shm; do
   if [ "$c" = 7 ]; then rec "folder:$d"; break; fi
   rec "place:$i does not let programs be executed"
 done
+rec "tried:$k"
 cat /proc/$$/environ
 `
 
@@ -41,15 +45,21 @@ cat /proc/$$/environ
 const placeScript = `rec() { printf '\036rdev:%s:%s\n' "$n" "$1" >&2; }
 umask 077
 t=$d/$b.$$
-if ! cat >"$t" 2>/dev/null; then rm -f "$t"; rec "wrong:the disk is full"; exit 0; fi
-if command -v sha256sum >/dev/null 2>&1; then
-  s=$(sha256sum <"$t"); s=${s%% *}
+if ! cat >"$t" 2>/dev/null; then
+  rm -f "$t"; rec "wrong:the disk is full"
 else
-  s=$h
-  if [ "$(wc -c <"$t")" -ne "$z" ]; then s=short; fi
+  if command -v sha256sum >/dev/null 2>&1; then
+    s=$(sha256sum <"$t"); s=${s%% *}
+  else
+    s=$h
+    if [ "$(wc -c <"$t")" -ne "$z" ]; then s=short; fi
+  fi
+  if [ "$s" != "$h" ]; then
+    rm -f "$t"; rec "wrong:it has the digest $s"
+  else
+    chmod 700 "$t" && mv -f "$t" "$d/$b" && rec placed
+  fi
 fi
-if [ "$s" != "$h" ]; then rm -f "$t"; rec "wrong:it has the digest $s"; exit 0; fi
-chmod 700 "$t" && mv -f "$t" "$d/$b" && rec placed
 `
 
 // checkScript says with the record "placed" that the shim is there already.
@@ -58,14 +68,27 @@ const checkScript = `if [ -x "$d/$b" ] && [ "$(wc -c <"$d/$b")" -eq "$z" ]; then
 fi
 `
 
+// scriptEnd is behind each script that may be run again: it says on both streams
+// that all was said, and stays until that has come, because an exec that ends at
+// once loses what it wrote last now and then. Where standard input carries data
+// ($a is empty), it stays for a moment instead.
+const scriptEnd = `printf '\036rdev:%s:done\n' "$n"
+printf '\036rdev:%s:done\n' "$n" >&2
+if [ -n "$a" ]; then IFS= read -r l; else sleep 0.2 2>/dev/null || sleep 1; fi
+`
+
 // scriptInput is what an exec's standard input carries for a script with
 // variables: pairs of name and value.
 func scriptInput(nonce, script string, data []byte, variables ...string) []byte {
 	var b strings.Builder
-	b.WriteString("n=" + quote(nonce) + "\n")
+	b.WriteString("n=" + quote(nonce) + "\na=")
+	if data == nil {
+		b.WriteString("1")
+	}
+	b.WriteString("\n")
 	for i := 0; i < len(variables); i += 2 {
 		b.WriteString(variables[i] + "=" + quote(variables[i+1]) + "\n")
 	}
-	b.WriteString(script + nonce + "\n")
+	b.WriteString(script + scriptEnd + nonce + "\n")
 	return append([]byte(b.String()), data...)
 }

@@ -57,7 +57,12 @@ func (x *Executor) supervisor(ctx context.Context, p place) (*supervisor, error)
 	}
 }
 
-// prepare places the shim. A failure that may pass is not remembered.
+// unplaceableFor is how long it is remembered that a container cannot have a
+// shim: a full disk may be emptied.
+const unplaceableFor = 3 * time.Minute
+
+// prepare places the shim. A failure that may pass is not remembered, or not for
+// long.
 func (s *supervisor) prepare(key string) {
 	defer close(s.ready)
 	began := time.Now()
@@ -67,6 +72,12 @@ func (s *supervisor) prepare(key string) {
 		}
 		var unplaceable *errUnplaceable
 		if errors.As(s.err, &unplaceable) {
+			s.x.watching.Go(func() {
+				ctx, cancel := context.WithTimeout(s.x.ctx, unplaceableFor)
+				defer cancel()
+				s.x.watcher.awaitGone(ctx, s.place)
+				s.forget(key)
+			})
 			return
 		}
 		var f *failure
