@@ -107,7 +107,7 @@ func (x *Executor) Execute(ctx context.Context, cmd exec.Command, sink func([]ex
 	if s != nil {
 		stream.in(s.place)
 		cmd.Target.Instance = "" // the supervisor is that instance's; it has names of its own
-		result, err := s.client.Execute(ctx, s.at.workspace, cmd, sink)
+		result, err := s.client.Execute(ctx, s.placement().workspace, cmd, sink)
 		stream.end(err)
 		return result, err
 	}
@@ -160,7 +160,7 @@ func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) er
 		if errors.Is(err, exec.ErrTargetNotFound) || errors.Is(err, exec.ErrNotStarted) { // the latter: nothing is known
 			return fmt.Errorf("exec/kube: cancel %s: %w", id, err)
 		}
-		return nil
+		return x.cancelUnknown(ctx, target, id)
 	}
 	if !c.isDone() {
 		c.end(exec.Canceled)
@@ -176,6 +176,20 @@ func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) er
 	}
 	if err := c.killProblem(); err != nil {
 		return fmt.Errorf("exec/kube: cancel %s: %w", id, err)
+	}
+	return nil
+}
+
+// cancelUnknown is Cancel of an ID that is not known, where commands run in
+// direct mode here: with other settings, or with more room, they run under a
+// shim that another process has placed.
+func (x *Executor) cancelUnknown(ctx context.Context, target exec.Target, id string) error {
+	p, err := x.watcher.resolve(target)
+	if err != nil {
+		return nil // nothing runs there
+	}
+	if err := x.lookForState(ctx, p); err != nil {
+		return fmt.Errorf("exec/kube: cancel %s, which did not run in direct mode here: %w", id, err)
 	}
 	return nil
 }

@@ -34,8 +34,11 @@ func (r *running) text() string {
 
 // start runs argv in the target in the background.
 func start(ctx context.Context, x exec.Executor, target exec.Target, argv ...string) *running {
+	return startCommand(ctx, x, exec.Command{ID: "test-" + strings.ToLower(rand.Text()), Target: target, Argv: argv, Grace: 300 * time.Millisecond})
+}
+
+func startCommand(ctx context.Context, x exec.Executor, cmd exec.Command) *running {
 	r := &running{done: make(chan struct{})}
-	cmd := exec.Command{ID: "test-" + strings.ToLower(rand.Text()), Target: target, Argv: argv, Grace: 300 * time.Millisecond}
 	go func() {
 		defer close(r.done)
 		r.result, r.err = x.Execute(ctx, cmd, func(lines []exec.Line) error {

@@ -56,9 +56,10 @@ func (x *Executor) Inspect(ctx context.Context, project string) (Inspection, err
 	default:
 		status, err := s.client.Status(ctx)
 		if err != nil {
-			return failed(fmt.Errorf("the shim %s does not answer: %w", s.at.program, err))
+			return failed(fmt.Errorf("the shim %s does not answer: %w", s.placement().program, err))
 		}
-		in.Shim, in.Workspace, in.Running = s.at.program, s.at.workspace, status.Running
+		at := s.placement()
+		in.Shim, in.Workspace, in.Running = at.program, at.workspace, status.Running
 		in.Foreign = p.shim != "" && !x.isOwn(ctx, p)
 	}
 	in.Init, in.Reaps, in.Reaping = x.watchInit(ctx, p)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,15 +36,12 @@ func (e *errUnplaceable) Error() string { return "no shim can be placed: " + e.w
 // put brings the shim into the container, if it is not there, and returns where
 // it is.
 func (x *Executor) put(ctx context.Context, p place) (placement, error) {
-	// The state is that of this run of the container: a volume may outlive it,
-	// and may be mounted in several.
-	sum := sha256.Sum256([]byte(p.instance()))
-	state := "state-" + hex.EncodeToString(sum[:8])
+	state := p.stateName()
 	if p.shim != "" {
 		return placement{program: p.shim, state: path.Join(path.Dir(p.shim), state), workspace: orDefault(p.workspace, "/")}, nil
 	}
 	var found probe
-	env, err := x.runScript(ctx, p, probeScript, nil, found.take, "f", strings.Join(p.volumes, " "))
+	env, err := x.runScript(ctx, p, probeScript, nil, found.take, "f", strings.Join(p.volumes, " "), "e", state)
 	if err != nil {
 		return placement{}, err
 	}
@@ -51,39 +49,86 @@ func (x *Executor) put(ctx context.Context, p place) (placement, error) {
 	if err != nil {
 		return placement{}, err
 	}
-	folder := found.folder
-	placed, wrong := false, "the connection ended"
-	record := func(kind, detail string) {
+	// The program may be beside the state, or where there is room now.
+	program := ""
+	for _, folder := range slices.Compact([]string{found.state, found.folder}) {
+		if folder == "" || program != "" {
+			continue
+		}
+		if program, _, err = x.putScript(ctx, p, checkScript, nil, folder, shim); err != nil {
+			return placement{}, err
+		}
+	}
+	if program == "" && found.folder == "" {
+		return placement{}, fmt.Errorf("a shim has its state in %s, but its program cannot be placed: %s", found.state, strings.Join(found.refused, ", "))
+	}
+	if program == "" {
+		wrong := ""
+		if program, wrong, err = x.putScript(ctx, p, placeScript, shim.data, found.folder, shim); err != nil {
+			return placement{}, err
+		}
+		if program == "" {
+			return placement{}, fmt.Errorf("the shim did not arrive: %s", wrong)
+		}
+	}
+	return placement{
+		program:   program,
+		state:     path.Join(orDefault(found.state, found.folder), state),
+		workspace: orDefault(p.workspace, found.cwd),
+		env:       splitEnviron(env),
+	}, nil
+}
+
+// stateName is the name of the shim's state folder. The state is that of this
+// run of the container: a volume may outlive it, and may be mounted in several.
+func (p place) stateName() string {
+	sum := sha256.Sum256([]byte(p.instance()))
+	return "state-" + hex.EncodeToString(sum[:8])
+}
+
+// putScript runs a script that looks for the shim in the folder, or puts it
+// there, and returns its path if it is there, else what is wrong.
+func (x *Executor) putScript(ctx context.Context, p place, script string, data []byte, folder string, shim shimBinary) (program, wrong string, err error) {
+	placed := false
+	_, err = x.runScript(ctx, p, script, data, func(kind, detail string) {
 		switch kind {
 		case "placed":
 			placed = true
 		case "wrong":
 			wrong = detail
 		}
+	}, "d", folder, "b", shim.fileName(), "h", shim.digest, "z", strconv.Itoa(len(shim.data)))
+	if err != nil || !placed {
+		return "", wrong, err
 	}
-	variables := []string{"d", folder, "b", shim.fileName(), "h", shim.digest, "z", strconv.Itoa(len(shim.data))}
-	if _, err = x.runScript(ctx, p, checkScript, nil, record, variables...); err == nil && !placed {
-		_, err = x.runScript(ctx, p, placeScript, shim.data, record, variables...)
+	return path.Join(folder, shim.fileName()), "", nil
+}
+
+// lookForState returns an error unless this run of the container certainly has
+// no state folder of a shim, which may have started commands that this Executor
+// knows nothing of.
+func (x *Executor) lookForState(ctx context.Context, p place) error {
+	state, beside := "", ""
+	if p.shim != "" {
+		beside = path.Join(path.Dir(p.shim), p.stateName())
 	}
-	if err != nil {
-		return placement{}, err
+	_, err := x.runScript(ctx, p, lookScript, nil, func(kind, detail string) {
+		if kind == "state" {
+			state = detail
+		}
+	}, "f", strings.Join(p.volumes, " "), "e", p.stateName(), "k", beside)
+	if err == nil && state != "" {
+		err = fmt.Errorf("it may run under a shim, whose state is in %s", state)
 	}
-	if !placed {
-		return placement{}, fmt.Errorf("the shim did not arrive: %s", wrong)
-	}
-	return placement{
-		program:   path.Join(folder, shim.fileName()),
-		state:     path.Join(folder, state),
-		workspace: orDefault(p.workspace, found.cwd),
-		env:       splitEnviron(env),
-	}, nil
+	return err
 }
 
 // A probe is what probeScript has told.
 type probe struct {
 	machine *string
 	cwd     string
-	folder  string
+	state   string   // the folder of ours that has the state of this run
+	folder  string   // one that the program can be put into
 	refused []string // why candidates for the folder are none
 	tried   int      // candidates; 0: it has not come to that
 }
@@ -94,6 +139,8 @@ func (f *probe) take(kind, detail string) {
 		f.machine = &detail
 	case "cwd":
 		f.cwd = detail
+	case "state":
+		f.state = detail
 	case "folder":
 		f.folder = detail
 	case "place":
@@ -110,7 +157,7 @@ func (f *probe) judge() (shimBinary, error) {
 	switch {
 	case f.machine == nil || f.cwd == "" || f.tried == 0 || f.folder == "" && len(f.refused) < f.tried:
 		return shimBinary{}, &failure{cause: exec.ErrNotStarted, text: "the probe of the container is incomplete"}
-	case f.folder == "":
+	case f.folder == "" && f.state == "":
 		return shimBinary{}, &errUnplaceable{strings.Join(f.refused, ", ") + "; mount an emptyDir volume"}
 	}
 	shim, err := shimFor(*f.machine)

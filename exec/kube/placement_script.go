@@ -4,6 +4,25 @@ import (
 	"strings"
 )
 
+// stateScript looks in all candidates for the state folder $e of this run of the
+// container: that is where the shim is, whatever is writable now and whatever
+// settings say. The record state:DIR names the folder of ours that it is in, and
+// $q does.
+const stateScript = `rec() { printf '\036rdev:%s:%s\n' "$n" "$1" >&2; }
+u=$(id -u)
+q=
+for i in $f "${HOME:-}" /tmp /var/tmp /dev/shm; do
+  case $i in /*) ;; *) continue ;; esac
+  d=${i%/}/.rdev-$u
+  if [ -d "$d/$e" ] && [ -O "$d" ] && [ ! -L "$d" ]; then q=$d; rec "state:$d"; break; fi
+done
+`
+
+// lookScript looks for a state folder, also at $k, where a shim of the image
+// has it.
+const lookScript = stateScript + `if [ -z "$q" ] && [ -n "$k" ] && [ -d "$k" ]; then rec "state:${k%/*}"; fi
+`
+
 // probeScript finds out what a placement needs to know. On stdout, the
 // environment that commands inherit; records on stderr:
 //
@@ -12,15 +31,13 @@ import (
 //	place:…                 why a candidate is no such folder
 //	tried:N                 how many candidates there were
 //
-// $1… are the candidates. A folder of ours is for this user alone: somebody
+// $f are the first candidates. A folder of ours is for this user alone: somebody
 // else's of the same name is not used.
-const probeScript = `rec() { printf '\036rdev:%s:%s\n' "$n" "$1" >&2; }
-rec "machine:$(uname -m)"
+const probeScript = stateScript + `rec "machine:$(uname -m)"
 rec "cwd:$(pwd -P)"
-u=$(id -u)
 umask 077
 k=0
-for i in $f "${HOME:-}" /tmp /var/tmp /dev/shm; do
+for i in "${q%/.rdev-$u}" $f "${HOME:-}" /tmp /var/tmp /dev/shm; do
   case $i in /*) ;; *) continue ;; esac
   k=$((k + 1))
   if [ "$i" = / ]; then i=; fi

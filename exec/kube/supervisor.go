@@ -27,7 +27,9 @@ type supervisor struct {
 	ready  chan struct{} // closed when the fields below are there
 	err    error
 	client *shim.Client
-	at     placement
+
+	mu sync.Mutex
+	at placement // changes when the shim is placed again
 
 	missing atomic.Bool // the program is not where it was put
 	reached atomic.Bool // a stream has stood
@@ -67,7 +69,7 @@ func (s *supervisor) prepare(key string) {
 	defer close(s.ready)
 	began := time.Now()
 	for pauses := newBackOff(); ; {
-		if s.at, s.err = s.x.placeShim(s.x.ctx, s.place); s.err == nil {
+		if s.err = s.put(s.x.ctx); s.err == nil {
 			break
 		}
 		var unplaceable *errUnplaceable
@@ -99,7 +101,7 @@ func (s *supervisor) prepare(key string) {
 	}
 	s.client, s.err = shim.NewClient(shim.ClientConfig{
 		Dial:     s.dial,
-		Env:      s.at.env,
+		Env:      s.placement().env,
 		Build:    s.x.options.userAgent(),
 		Patience: max(s.x.options.Patience, time.Second),
 		Window:   window,
@@ -109,6 +111,23 @@ func (s *supervisor) prepare(key string) {
 	if s.err == nil {
 		s.x.watching.Go(func() { s.closeWhenGone(key) })
 	}
+}
+
+// put places the shim.
+func (s *supervisor) put(ctx context.Context) error {
+	at, err := s.x.placeShim(ctx, s.place)
+	if err == nil {
+		s.mu.Lock()
+		s.at = at
+		s.mu.Unlock()
+	}
+	return err
+}
+
+func (s *supervisor) placement() placement {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
 }
 
 func (s *supervisor) forget(key string) {
@@ -138,11 +157,12 @@ func (s *supervisor) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 		return nil, fmt.Errorf("%w: %s", exec.ErrLost, why)
 	}
 	if s.missing.Load() {
-		if _, err := s.x.placeShim(ctx, s.place); err != nil {
+		if err := s.put(ctx); err != nil {
 			return nil, err
 		}
 		s.missing.Store(false)
 	}
+	at := s.placement()
 	stream, stop := context.WithCancel(context.WithoutCancel(ctx))
 	output := newPipe()
 	fromUs, toPod := io.Pipe()
@@ -151,7 +171,7 @@ func (s *supervisor) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 		var stderr tail
 		// Volatile: the state is that of this run of the container, which ends
 		// with its machine.
-		err := s.x.streamer.stream(stream, s.place, []string{s.at.program, "connect", "--dir", s.at.state, "--volatile"}, fromUs, output, &stderr)
+		err := s.x.streamer.stream(stream, s.place, []string{at.program, "connect", "--dir", at.state, "--volatile"}, fromUs, output, &stderr)
 		if err == nil {
 			err = io.EOF
 		}
