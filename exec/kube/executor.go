@@ -90,13 +90,46 @@ func New(cfg *rest.Config, opts *Options) (*Executor, error) {
 }
 
 // Execute implements exec.Executor.
-func (x *Executor) Execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (result exec.Result, err error) {
+func (x *Executor) Execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error) {
 	if err := cmd.Validate(); err != nil {
 		return exec.Result{}, err
 	}
 	if err := checkDir(cmd.Dir); err != nil {
 		return exec.Result{}, err
 	}
+	deadline := time.Now().Add(x.options.Patience)
+	for {
+		result, err := x.execute(ctx, cmd, sink)
+		var elsewhere *errElsewhere
+		if !errors.As(err, &elsewhere) || !x.awaitNews(ctx, cmd.Target, elsewhere.place, deadline) {
+			return result, err
+		}
+	}
+}
+
+// awaitNews waits until the API server tells that the place is gone, and what the
+// target means then.
+func (x *Executor) awaitNews(ctx context.Context, target exec.Target, p place, deadline time.Time) bool {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	if _, gone := x.watcher.awaitGone(ctx, p); !gone {
+		return false
+	}
+	for {
+		changed := x.watcher.next()
+		if _, err := x.watcher.resolve(ctx, target); !errors.Is(err, exec.ErrTargetNotReady) {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return true // to be told so
+		}
+	}
+}
+
+// execute is Execute, once. With an *errElsewhere it has done nothing.
+func (x *Executor) execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (result exec.Result, err error) {
 	reaching, reach := x.span(ctx, "kube.shim")
 	s, err := x.supervisorOf(reaching, cmd.Target, cmd.ID)
 	reach.end(err)
@@ -184,7 +217,7 @@ func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) er
 // direct mode here: with other settings, or with more room, they run under a
 // shim that another process has placed.
 func (x *Executor) cancelUnknown(ctx context.Context, target exec.Target, id string) error {
-	p, err := x.watcher.resolve(target)
+	p, err := x.watcher.resolve(ctx, target)
 	if err != nil {
 		return nil // nothing runs there
 	}

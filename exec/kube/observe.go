@@ -34,11 +34,11 @@ func (noObserver) ShimReached(bool)                 {}
 const placeWait = 2 * time.Minute
 
 // placeShim is put, observed and limited in time.
-func (x *Executor) placeShim(ctx context.Context, p place) (placement, error) {
+func (x *Executor) placeShim(ctx context.Context, p place, origin string) (placement, error) {
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, placeWait)
 	defer cancel()
-	at, err := x.put(limited, p)
+	at, err := x.put(limited, p, origin)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("the shim could not be placed within %v: %w", placeWait, err)
 	}

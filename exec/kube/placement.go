@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -25,6 +26,7 @@ type placement struct {
 	state     string   // its state folder
 	workspace string   // where commands run
 	env       []string // what they inherit; nil: the shim's default
+	origin    string   // the run of the container, as it is seen from inside; empty: not known
 }
 
 // errUnplaceable says why a container cannot have a shim. Commands run there in
@@ -33,9 +35,23 @@ type errUnplaceable struct{ why string }
 
 func (e *errUnplaceable) Error() string { return "no shim can be placed: " + e.why }
 
+// errElsewhere says that an exec led into another run of the container than the
+// place is: it has restarted, and the API server has not told of that yet. Nothing
+// is to be started there in the name of the run that is over.
+type errElsewhere struct{ place place }
+
+func (e *errElsewhere) Error() string {
+	return "the container has restarted, and the API server has not told of it yet"
+}
+
+// Unwrap has new commands not wait for this shim. Those that ran under it wait,
+// and are told how the run ended when the watch tells of it.
+func (e *errElsewhere) Unwrap() error { return exec.ErrTargetNotReady }
+
 // put brings the shim into the container, if it is not there, and returns where
-// it is.
-func (x *Executor) put(ctx context.Context, p place) (placement, error) {
+// it is. With the origin of an earlier placement it fails with an *errElsewhere
+// in another run of the container.
+func (x *Executor) put(ctx context.Context, p place, origin string) (placement, error) {
 	state := p.stateName()
 	if p.shim != "" {
 		return placement{program: p.shim, state: path.Join(path.Dir(p.shim), state), workspace: orDefault(p.workspace, "/")}, nil
@@ -49,33 +65,36 @@ func (x *Executor) put(ctx context.Context, p place) (placement, error) {
 	if err != nil {
 		return placement{}, err
 	}
+	put := putting{
+		state:  path.Join(orDefault(found.state, found.folder), state),
+		origin: origin, shim: shim,
+	}
 	// The program may be beside the state, or where there is room now.
-	program := ""
 	for _, folder := range slices.Compact([]string{found.state, found.folder}) {
-		if folder == "" || program != "" {
+		if folder == "" || put.program != "" {
 			continue
 		}
-		if program, _, err = x.putScript(ctx, p, checkScript, nil, folder, shim); err != nil {
+		if err := x.putScript(ctx, p, checkScript, nil, folder, &put); err != nil {
 			return placement{}, err
 		}
 	}
-	if program == "" && found.folder == "" {
+	switch {
+	case put.program == "" && found.folder == "":
 		return placement{}, fmt.Errorf("a shim has its state in %s, but its program cannot be placed: %s", found.state, strings.Join(found.refused, ", "))
-	}
-	if program == "" {
-		wrong := ""
-		if program, wrong, err = x.putScript(ctx, p, placeScript, shim.data, found.folder, shim); err != nil {
+	case put.program == "":
+		if err := x.putScript(ctx, p, placeScript, shim.data, found.folder, &put); err != nil {
 			return placement{}, err
 		}
-		if program == "" {
-			return placement{}, fmt.Errorf("the shim did not arrive: %s", wrong)
-		}
+	}
+	if put.program == "" {
+		return placement{}, errors.New("the shim did not arrive")
 	}
 	return placement{
-		program:   program,
-		state:     path.Join(orDefault(found.state, found.folder), state),
+		program:   put.program,
+		state:     put.state,
 		workspace: orDefault(p.workspace, found.cwd),
 		env:       splitEnviron(env),
+		origin:    put.origin,
 	}, nil
 }
 
@@ -86,22 +105,29 @@ func (p place) stateName() string {
 	return "state-" + hex.EncodeToString(sum[:8])
 }
 
+// putting is a placement that is being made.
+type putting struct {
+	state   string
+	origin  string // that is wanted, or that was found
+	shim    shimBinary
+	program string // where it is; empty: not yet anywhere
+}
+
 // putScript runs a script that looks for the shim in the folder, or puts it
-// there, and returns its path if it is there, else what is wrong.
-func (x *Executor) putScript(ctx context.Context, p place, script string, data []byte, folder string, shim shimBinary) (program, wrong string, err error) {
-	placed := false
-	_, err = x.runScript(ctx, p, script, data, func(kind, detail string) {
+// there.
+func (x *Executor) putScript(ctx context.Context, p place, script string, data []byte, folder string, put *putting) error {
+	var problem error
+	_, err := x.runScript(ctx, p, script, data, func(kind, detail string) {
 		switch kind {
 		case "placed":
-			placed = true
+			put.program, put.origin = path.Join(folder, put.shim.fileName()), detail
+		case "elsewhere":
+			problem = &errElsewhere{p}
 		case "wrong":
-			wrong = detail
+			problem = fmt.Errorf("the shim cannot be placed in %s: %s", folder, detail)
 		}
-	}, "d", folder, "b", shim.fileName(), "h", shim.digest, "z", strconv.Itoa(len(shim.data)))
-	if err != nil || !placed {
-		return "", wrong, err
-	}
-	return path.Join(folder, shim.fileName()), "", nil
+	}, "d", folder, "e", put.state, "o", put.origin, "b", put.shim.fileName(), "h", put.shim.digest, "z", strconv.Itoa(len(put.shim.data)))
+	return cmp.Or(err, problem)
 }
 
 // lookForState returns an error unless this run of the container certainly has

@@ -56,11 +56,24 @@ rec "tried:$k"
 cat /proc/$$/environ
 `
 
+// settleScript is the function by which a program that is there makes its state
+// folder $e. Records: "placed" and the name of this run of the container;
+// "elsewhere", if it is not the run $o that is wanted, or the folder is another
+// run's; "wrong" and what is wrong.
+const settleScript = `rec() { printf '\036rdev:%s:%s\n' "$n" "$1" >&2; }
+settle() {
+  r=$("$d/$b" prepare --dir "$e" ${o:+"--origin=$o"} 2>&1 </dev/null)
+  case $? in
+  0) rec "placed:$r" ;;
+  75) rec elsewhere ;;
+  *) rec "wrong:$r" ;;
+  esac
+}
+`
+
 // placeScript puts the shim, which follows on standard input, into the folder
-// under its name, whole and verified or not at all. The record "placed" says
-// that it is there, "wrong" that it did not arrive as it was sent.
-const placeScript = `rec() { printf '\036rdev:%s:%s\n' "$n" "$1" >&2; }
-umask 077
+// under its name, whole and verified or not at all.
+const placeScript = settleScript + `umask 077
 t=$d/$b.$$
 if ! cat >"$t" 2>/dev/null; then
   rm -f "$t"; rec "wrong:the disk is full"
@@ -74,14 +87,15 @@ else
   if [ "$s" != "$h" ]; then
     rm -f "$t"; rec "wrong:it has the digest $s"
   else
-    chmod 700 "$t" && mv -f "$t" "$d/$b" && rec placed
+    chmod 700 "$t" && mv -f "$t" "$d/$b" && settle
   fi
 fi
 `
 
-// checkScript says with the record "placed" that the shim is there already.
-const checkScript = `if [ -x "$d/$b" ] && [ "$(wc -c <"$d/$b")" -eq "$z" ]; then
-  if ! command -v sha256sum >/dev/null 2>&1 || [ "$(sha256sum <"$d/$b")" = "$h  -" ]; then printf '\036rdev:%s:placed\n' "$n" >&2; fi
+// checkScript looks for a shim that is there already. Without any record, there
+// is none.
+const checkScript = settleScript + `if [ -x "$d/$b" ] && [ "$(wc -c <"$d/$b")" -eq "$z" ]; then
+  if ! command -v sha256sum >/dev/null 2>&1 || [ "$(sha256sum <"$d/$b")" = "$h  -" ]; then settle; fi
 fi
 `
 

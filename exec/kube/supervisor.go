@@ -10,9 +10,11 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilexec "k8s.io/client-go/util/exec"
 
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/shim"
+	"github.com/orchard9/rdev/exec/shim/daemon"
 )
 
 // window is how much of one command's output is on its way: the way through the
@@ -82,6 +84,11 @@ func (s *supervisor) prepare(key string) {
 			})
 			return
 		}
+		var elsewhere *errElsewhere
+		if errors.As(s.err, &elsewhere) {
+			s.forget(key)
+			return
+		}
 		var f *failure
 		pause := pauses.NextBackOff()
 		why, gone := s.x.watcher.isGone(s.place)
@@ -113,9 +120,9 @@ func (s *supervisor) prepare(key string) {
 	}
 }
 
-// put places the shim.
+// put places the shim, at another time in the same run of the container alone.
 func (s *supervisor) put(ctx context.Context) error {
-	at, err := s.x.placeShim(ctx, s.place)
+	at, err := s.x.placeShim(ctx, s.place, s.placement().origin)
 	if err == nil {
 		s.mu.Lock()
 		s.at = at
@@ -151,6 +158,17 @@ func (s *supervisor) closeWhenGone(key string) {
 	}
 }
 
+// connectArgv connects to the shim, which is started if it does not run.
+func (s *supervisor) connectArgv(at placement) []string {
+	// Volatile: the state is that of this run of the container, which ends with
+	// its machine.
+	argv := []string{at.program, "connect", "--dir", at.state, "--volatile"}
+	if at.origin != "" {
+		argv = append(argv, "--origin="+at.origin)
+	}
+	return argv
+}
+
 // dial opens the exec stream. The shim is placed again if it was deleted.
 func (s *supervisor) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 	if why, gone := s.x.watcher.isGone(s.place); gone {
@@ -169,11 +187,13 @@ func (s *supervisor) dial(ctx context.Context) (io.ReadWriteCloser, error) {
 	c := &conn{supervisor: s, reader: output, writer: toPod, stop: stop}
 	s.x.watching.Go(func() {
 		var stderr tail
-		// Volatile: the state is that of this run of the container, which ends
-		// with its machine.
-		err := s.x.streamer.stream(stream, s.place, []string{at.program, "connect", "--dir", at.state, "--volatile"}, fromUs, output, &stderr)
-		if err == nil {
+		err := s.x.streamer.stream(stream, s.place, s.connectArgv(at), fromUs, output, &stderr)
+		var exit utilexec.CodeExitError
+		switch {
+		case err == nil:
 			err = io.EOF
+		case errors.As(err, &exit) && exit.Code == daemon.ExitElsewhere:
+			err = &errElsewhere{s.place}
 		}
 		if contains(err.Error(), noProgram) {
 			s.missing.Store(true)

@@ -6,6 +6,7 @@
 //	socket       unix socket of the daemon, for its user alone
 //	start.lock   held with flock by whoever starts a daemon
 //	shim.log     what the daemon had to say, of bounded length
+//	origin       in a container: in which run of it the folder was made
 //
 // Two programs have this package's commands, so that either can be given as
 // Config.Command: rdev (`rdev shim …`) and the small static exec/shim/cmd/rdev-shim.
@@ -13,6 +14,11 @@
 //	serve --dir D            be the daemon, in the foreground
 //	serve --dir D --detach   start one, and return when it can be reached
 //	connect --dir D          connect stdin and stdout to it; start it first if need be
+//	prepare --dir D          make the folder, and say in which run of the container
+//
+// With --origin and what prepare has said, the last two refuse to work in another
+// run (ErrElsewhere, ExitElsewhere). A container that has restarted has the folder
+// of its last run in a volume, and whoever comes in by name may not know yet.
 //
 // A process manager that ends all processes of a unit (systemd, unless its
 // KillMode says otherwise) ends a daemon that was started there, and with it the

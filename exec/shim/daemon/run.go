@@ -27,7 +27,7 @@ type Program struct {
 // Run executes the command in args, and returns when it has done its work.
 func (p Program) Run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("want a command: serve or connect")
+		return errors.New("want a command: serve, connect or prepare")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	flags.SetOutput(p.Stderr)
@@ -38,6 +38,7 @@ func (p Program) Run(ctx context.Context, args []string) error {
 	flags.DurationVar(&config.Retention, "retention", 0, "how long ended commands are remembered")
 	flags.Int64Var(&config.MinFree, "min-free", 0, "bytes of the disk that stay free")
 	flags.BoolVar(&config.Volatile, "volatile", false, "the state is of no use after the machine went down: do not fsync it")
+	origin := flags.String("origin", "", "connect, prepare: what prepare has said; fail in another run of the container")
 	detach := flags.Bool("detach", false, "serve: start in the background")
 	ready := flags.Bool("ready", false, "serve: be what --detach starts")
 	if err := flags.Parse(args[1:]); err != nil {
@@ -51,10 +52,21 @@ func (p Program) Run(ctx context.Context, args []string) error {
 	}
 	switch args[0] {
 	case "connect":
+		if *origin != "" {
+			if _, err := settle(config.Dir, *origin); err != nil {
+				return err
+			}
+		}
 		return p.connect(ctx, config)
+	case "prepare":
+		name, err := settle(config.Dir, *origin)
+		if err == nil {
+			_, err = fmt.Fprintln(p.Stdout, name)
+		}
+		return err
 	case "serve":
 	default:
-		return fmt.Errorf("there is no command %q: want serve or connect", args[0])
+		return fmt.Errorf("there is no command %q: want serve, connect or prepare", args[0])
 	}
 	if *detach {
 		return p.spawn(config)

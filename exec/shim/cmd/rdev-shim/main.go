@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -17,6 +18,9 @@ import (
 func main() {
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "rdev-shim:", err)
+		if errors.Is(err, daemon.ErrElsewhere) {
+			os.Exit(daemon.ExitElsewhere)
+		}
 		os.Exit(1)
 	}
 }
