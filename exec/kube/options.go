@@ -38,6 +38,15 @@ type Options struct {
 	// MaxEnded is how many ended commands are remembered; the oldest go first.
 	// Defaults to 1024.
 	MaxEnded int
+	// MaxEndedBytes is how many bytes of output of ended commands a shim keeps
+	// in its volume; the oldest go first, so it should be more than what a few of
+	// them print. The volume must hold besides what the commands that run may
+	// print (Command.MaxOutput each), and 16 MiB. Defaults to 512 MiB; negative
+	// means no limit.
+	//
+	// A shim that runs keeps the Linger, Retention, MaxEnded and MaxEndedBytes
+	// that it was started with.
+	MaxEndedBytes int64
 	// Direct has every command run in direct mode, see the package comment.
 	Direct bool
 	// SpoolDir is the folder for output that outgrows memory. Defaults to
@@ -83,6 +92,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if out.MaxEnded <= 0 {
 		out.MaxEnded = 1024
+	}
+	if out.MaxEndedBytes == 0 {
+		out.MaxEndedBytes = 512 << 20
 	}
 	if out.OnError == nil {
 		out.OnError = func(error) {}

@@ -105,6 +105,9 @@ func (p place) stateName() string {
 	return "state-" + hex.EncodeToString(sum[:8])
 }
 
+// owner names what has the state folders of all runs of the container.
+func (p place) owner() string { return string(p.uid) + "/" + p.container }
+
 // putting is a placement that is being made.
 type putting struct {
 	state   string
@@ -126,7 +129,8 @@ func (x *Executor) putScript(ctx context.Context, p place, script string, data [
 		case "wrong":
 			problem = fmt.Errorf("the shim cannot be placed in %s: %s", folder, detail)
 		}
-	}, "d", folder, "e", put.state, "o", put.origin, "b", put.shim.fileName(), "h", put.shim.digest, "z", strconv.Itoa(len(put.shim.data)))
+	}, "d", folder, "e", put.state, "w", p.owner(), "g", strconv.Itoa(int(p.restarts)), "o", put.origin,
+		"b", put.shim.fileName(), "h", put.shim.digest, "z", strconv.Itoa(len(put.shim.data)))
 	return cmp.Or(err, problem)
 }
 

@@ -57,12 +57,12 @@ cat /proc/$$/environ
 `
 
 // settleScript is the function by which a program that is there makes its state
-// folder $e. Records: "placed" and the name of this run of the container;
+// folder $e, and deletes what earlier runs of the container have left. Records: "placed" and the name of this run of the container;
 // "elsewhere", if it is not the run $o that is wanted, or the folder is another
 // run's; "wrong" and what is wrong.
 const settleScript = `rec() { printf '\036rdev:%s:%s\n' "$n" "$1" >&2; }
 settle() {
-  r=$("$d/$b" prepare --dir "$e" ${o:+"--origin=$o"} 2>&1 </dev/null)
+  r=$("$d/$b" prepare --dir "$e" --owner "$w" --generation "$g" ${o:+"--origin=$o"} 2>&1 </dev/null)
   case $? in
   0) rec "placed:$r" ;;
   75) rec elsewhere ;;

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
+	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/rdev"
 )
@@ -120,4 +121,30 @@ func TestTheExampleIsValid(t *testing.T) {
 	is.True(ok)
 	is.Equal(set.Policy, policy.Strict)
 	is.Equal(set.Limits.limits(), rdev.Limits{Commands: 4, CommandsPerKey: 2, Timeout: 30 * time.Minute, Output: 64 << 20})
+}
+
+// TestTheExamplesVolumeIsLargeEnough: what commands print, within the limits of
+// the example's project, does not have the kubelet evict the example's pod.
+func TestTheExamplesVolumeIsLargeEnough(t *testing.T) {
+	is := is.New(t)
+	text, err := os.ReadFile("../../deploy/kubernetes/claudebox.yaml")
+	is.NoErr(err)
+	var pod corev1.Pod
+	is.NoErr(yaml.UnmarshalStrict(text, &pod))
+	text, err = os.ReadFile("../../deploy/kubernetes/config.yaml")
+	is.NoErr(err)
+	var m corev1.ConfigMap
+	is.NoErr(yaml.UnmarshalStrict(text, &m))
+	all, err := parseSettings(m.Data)
+	is.NoErr(err)
+	set, _ := all.of("claude")
+	limits := set.Limits.limits()
+	const shim = 16 << 20
+	ended := (*Options)(nil).withDefaults().MaxEndedBytes
+	volume := pod.Spec.Volumes[1]
+	is.Equal(volume.Name, "rdev")
+	size := volume.EmptyDir.SizeLimit.Value()
+	is.True(ended+int64(limits.Commands)*limits.Output+shim <= size)
+	is.True(ended+5*exec.DefaultMaxOutput+shim <= size) // as the file says
+	is.True(ended >= 2*exec.DefaultMaxOutput)           // the last command is kept whatever it printed
 }

@@ -160,9 +160,15 @@ func (s *supervisor) closeWhenGone(key string) {
 
 // connectArgv connects to the shim, which is started if it does not run.
 func (s *supervisor) connectArgv(at placement) []string {
-	// Volatile: the state is that of this run of the container, which ends with
-	// its machine.
-	argv := []string{at.program, "connect", "--dir", at.state, "--volatile"}
+	argv := append([]string{at.program, "connect", "--dir", at.state}, daemon.Start{
+		Linger:        s.x.options.Linger,
+		Retention:     s.x.options.Retention,
+		MaxEnded:      s.x.options.MaxEnded,
+		MaxEndedBytes: s.x.options.MaxEndedBytes,
+		// The state is that of this run of the container, which ends with its
+		// machine.
+		Volatile: true,
+	}.Flags()...)
 	if at.origin != "" {
 		argv = append(argv, "--origin="+at.origin)
 	}

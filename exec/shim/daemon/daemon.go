@@ -7,6 +7,7 @@
 //	start.lock   held with flock by whoever starts a daemon
 //	shim.log     what the daemon had to say, of bounded length
 //	origin       in a container: in which run of it the folder was made
+//	owner        likewise: which container that was, and how often it had restarted
 //
 // Two programs have this package's commands, so that either can be given as
 // Config.Command: rdev (`rdev shim …`) and the small static exec/shim/cmd/rdev-shim.
@@ -15,6 +16,10 @@
 //	serve --dir D --detach   start one, and return when it can be reached
 //	connect --dir D          connect stdin and stdout to it; start it first if need be
 //	prepare --dir D          make the folder, and say in which run of the container
+//
+// A daemon that runs keeps the settings that it was started with. With --owner and
+// --generation prepare deletes state folders that earlier runs of the same
+// container have left beside D, and programs of other builds beside its own.
 //
 // With --origin and what prepare has said, the last two refuse to work in another
 // run (ErrElsewhere, ExitElsewhere). A container that has restarted has the folder
@@ -51,13 +56,28 @@ type Config struct {
 	// IdleExit is how long the daemon stays without commands that run and
 	// without connections. Defaults to five minutes; negative means for ever.
 	IdleExit time.Duration
-	// Linger, Retention, MinFree and Volatile are those of shim.Options.
-	Linger    time.Duration
-	Retention time.Duration
-	MinFree   int64
-	Volatile  bool
+	// These are those of shim.Options.
+	Linger        time.Duration
+	Retention     time.Duration
+	MaxEnded      int
+	MaxEndedBytes int64
+	MinFree       int64
+	Volatile      bool
 	// Log takes what the daemon has to say. Defaults to nowhere.
 	Log io.Writer
+}
+
+// start says how a daemon with this Config is started.
+func (c Config) start() Start {
+	return Start{
+		IdleExit:      c.IdleExit,
+		Linger:        c.Linger,
+		Retention:     c.Retention,
+		MaxEnded:      c.MaxEnded,
+		MaxEndedBytes: c.MaxEndedBytes,
+		MinFree:       c.MinFree,
+		Volatile:      c.Volatile,
+	}
 }
 
 const (
@@ -112,12 +132,14 @@ func Serve(ctx context.Context, config Config, ready func()) (err error) {
 	defer signal.Stop(ignored)
 	subreaper := shim.BecomeSubreaper() == nil
 	engine, err := shim.Open(config.Dir, &shim.Options{
-		Linger:    config.Linger,
-		Retention: config.Retention,
-		MinFree:   config.MinFree,
-		Volatile:  config.Volatile,
-		Subreaper: subreaper,
-		OOMScore:  commandOOMScore,
+		Linger:        config.Linger,
+		Retention:     config.Retention,
+		MaxEnded:      config.MaxEnded,
+		MaxEndedBytes: config.MaxEndedBytes,
+		MinFree:       config.MinFree,
+		Volatile:      config.Volatile,
+		Subreaper:     subreaper,
+		OOMScore:      commandOOMScore,
 	})
 	if err != nil {
 		return err

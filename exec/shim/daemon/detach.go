@@ -42,13 +42,7 @@ func (p Program) spawn(config Config) error {
 	}
 	defer ready.Close()
 	args := append(p.Self[1:len(p.Self):len(p.Self)], "serve", "--ready", "--dir", config.Dir)
-	args = append(args, Start{
-		IdleExit:  config.IdleExit,
-		Linger:    config.Linger,
-		Retention: config.Retention,
-		MinFree:   config.MinFree,
-		Volatile:  config.Volatile,
-	}.flags()...)
+	args = append(args, config.start().Flags()...)
 	cmd := osexec.Command(p.Self[0], args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Stderr = logFile // also of a panic

@@ -22,6 +22,9 @@ import (
 // one that was killed.
 const startWait = 60 * time.Second
 
+// startLockName is held with flock by whoever starts a daemon.
+const startLockName = "start.lock"
+
 // startAttempts is how often a daemon is started that has ended again when it
 // is needed: it may have been idle for as long as it was to be.
 const startAttempts = 3
@@ -36,11 +39,13 @@ type Start struct {
 	// PATH of the usual folders.
 	Env []string
 	// The fields of Config that are handed on.
-	IdleExit  time.Duration
-	Linger    time.Duration
-	Retention time.Duration
-	MinFree   int64
-	Volatile  bool
+	IdleExit      time.Duration
+	Linger        time.Duration
+	Retention     time.Duration
+	MaxEnded      int
+	MaxEndedBytes int64
+	MinFree       int64
+	Volatile      bool
 }
 
 // Dial connects to the daemon of the state folder dir, and starts it first if
@@ -96,7 +101,7 @@ func isAbsent(err error) bool {
 
 // lockStart waits for the right to start the daemon.
 func lockStart(ctx context.Context, dir string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, "start.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(filepath.Join(dir, startLockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +134,7 @@ func (s Start) run(ctx context.Context, dir string) error {
 		return err
 	}
 	args := append(s.Command[1:len(s.Command):len(s.Command)], "serve", "--detach", "--dir", dir)
-	args = append(args, s.flags()...)
+	args = append(args, s.Flags()...)
 	cmd := osexec.CommandContext(ctx, s.Command[0], args...)
 	cmd.Env = s.Env
 	if cmd.Env == nil {
@@ -144,15 +149,18 @@ func (s Start) run(ctx context.Context, dir string) error {
 	return nil
 }
 
-func (s Start) flags() []string {
+// Flags are the flags of connect that say it.
+func (s Start) Flags() []string {
 	var flags []string
 	for name, value := range map[string]time.Duration{"idle-exit": s.IdleExit, "linger": s.Linger, "retention": s.Retention} {
 		if value != 0 {
 			flags = append(flags, "--"+name+"="+value.String())
 		}
 	}
-	if s.MinFree != 0 {
-		flags = append(flags, "--min-free="+strconv.FormatInt(s.MinFree, 10))
+	for name, value := range map[string]int64{"max-ended": int64(s.MaxEnded), "max-ended-bytes": s.MaxEndedBytes, "min-free": s.MinFree} {
+		if value != 0 {
+			flags = append(flags, "--"+name+"="+strconv.FormatInt(value, 10))
+		}
 	}
 	if s.Volatile {
 		flags = append(flags, "--volatile")

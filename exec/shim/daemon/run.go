@@ -36,9 +36,14 @@ func (p Program) Run(ctx context.Context, args []string) error {
 	flags.DurationVar(&config.IdleExit, "idle-exit", 0, "end after so long without use; negative: never")
 	flags.DurationVar(&config.Linger, "linger", 0, "how long children that hold the output open may outlive their command")
 	flags.DurationVar(&config.Retention, "retention", 0, "how long ended commands are remembered")
+	flags.IntVar(&config.MaxEnded, "max-ended", 0, "how many ended commands are remembered; negative: no limit")
+	flags.Int64Var(&config.MaxEndedBytes, "max-ended-bytes", 0, "bytes of output of ended commands that are kept; negative: no limit")
 	flags.Int64Var(&config.MinFree, "min-free", 0, "bytes of the disk that stay free")
 	flags.BoolVar(&config.Volatile, "volatile", false, "the state is of no use after the machine went down: do not fsync it")
 	origin := flags.String("origin", "", "connect, prepare: what prepare has said; fail in another run of the container")
+	var tenant tenant
+	flags.StringVar(&tenant.owner, "owner", "", "prepare: what this is a run of, in one word")
+	flags.IntVar(&tenant.generation, "generation", 0, "prepare: which run, by number")
 	detach := flags.Bool("detach", false, "serve: start in the background")
 	ready := flags.Bool("ready", false, "serve: be what --detach starts")
 	if err := flags.Parse(args[1:]); err != nil {
@@ -59,11 +64,7 @@ func (p Program) Run(ctx context.Context, args []string) error {
 		}
 		return p.connect(ctx, config)
 	case "prepare":
-		name, err := settle(config.Dir, *origin)
-		if err == nil {
-			_, err = fmt.Fprintln(p.Stdout, name)
-		}
-		return err
+		return p.prepare(config.Dir, *origin, tenant)
 	case "serve":
 	default:
 		return fmt.Errorf("there is no command %q: want serve, connect or prepare", args[0])
@@ -82,18 +83,27 @@ func (p Program) Run(ctx context.Context, args []string) error {
 // tuneMemory makes the process small: what it does most is to wait.
 func tuneMemory() { debug.SetGCPercent(50) }
 
+// prepare makes the state folder, and says in which run.
+func (p Program) prepare(dir, wanted string, t tenant) error {
+	origin, err := settle(dir, wanted)
+	if err != nil {
+		return err
+	}
+	if t.isKnown() {
+		t.moveIn(dir)
+		t.tidy(dir, p.Self[0])
+	}
+	_, err = fmt.Fprintln(p.Stdout, origin)
+	return err
+}
+
 // connect connects stdin and stdout to the daemon until either side ends: if
 // they are pipes, by handing them over, so that it only has to wait. Otherwise
 // what is read from a connection that the daemon has closed is still written.
 func (p Program) connect(ctx context.Context, config Config) error {
-	conn, err := Dial(ctx, config.Dir, Start{
-		Command:   p.Self,
-		IdleExit:  config.IdleExit,
-		Linger:    config.Linger,
-		Retention: config.Retention,
-		MinFree:   config.MinFree,
-		Volatile:  config.Volatile,
-	})
+	start := config.start()
+	start.Command = p.Self
+	conn, err := Dial(ctx, config.Dir, start)
 	if err != nil {
 		return err
 	}
