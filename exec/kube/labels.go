@@ -21,7 +21,9 @@ const (
 	WorkspaceAnnotation = prefix + "workspace"
 	// ShimAnnotation is the absolute path of the program rdev-shim in the
 	// container, where its image or a volume has it. Its folder must be writable
-	// for the container's user. It is for containers without a shell.
+	// for the container's user, and on an emptyDir better than on the root: the
+	// output of commands is kept there. It is for containers without a shell;
+	// environment and working folder are the container's there, too.
 	ShimAnnotation = prefix + "shim"
 
 	defaultContainerAnnotation = "kubectl.kubernetes.io/default-container"

@@ -27,6 +27,7 @@ type placement struct {
 	workspace string   // where commands run
 	env       []string // what they inherit; nil: the shim's default
 	origin    string   // the run of the container, as it is seen from inside; empty: not known
+	plain     bool     // the program is of an earlier version and knows few flags
 }
 
 // errUnplaceable says why a container cannot have a shim. Commands run there in
@@ -54,7 +55,7 @@ func (e *errElsewhere) Unwrap() error { return exec.ErrTargetNotReady }
 func (x *Executor) put(ctx context.Context, p place, origin string) (placement, error) {
 	state := p.stateName()
 	if p.shim != "" {
-		return placement{program: p.shim, state: path.Join(path.Dir(p.shim), state), workspace: orDefault(p.workspace, "/")}, nil
+		return x.describe(ctx, p, origin)
 	}
 	var found probe
 	env, err := x.runScript(ctx, p, probeScript, nil, found.take, "f", strings.Join(p.volumes, " "), "e", state)

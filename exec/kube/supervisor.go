@@ -160,6 +160,9 @@ func (s *supervisor) closeWhenGone(key string) {
 
 // connectArgv connects to the shim, which is started if it does not run.
 func (s *supervisor) connectArgv(at placement) []string {
+	if at.plain {
+		return []string{at.program, "connect", "--dir", at.state, "--volatile"}
+	}
 	argv := append([]string{at.program, "connect", "--dir", at.state}, daemon.Start{
 		Linger:        s.x.options.Linger,
 		Retention:     s.x.options.Retention,

@@ -15,7 +15,8 @@
 //	serve --dir D            be the daemon, in the foreground
 //	serve --dir D --detach   start one, and return when it can be reached
 //	connect --dir D          connect stdin and stdout to it; start it first if need be
-//	prepare --dir D          make the folder, and say in which run of the container
+//	prepare --dir D          make the folder, and say in which run of the container,
+//	                         with --describe also the environment and the folder there
 //
 // A daemon that runs keeps the settings that it was started with. With --owner and
 // --generation prepare deletes state folders that earlier runs of the same

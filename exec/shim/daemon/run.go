@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime/debug"
 
 	"github.com/orchard9/rdev/exec/shim"
@@ -44,6 +46,7 @@ func (p Program) Run(ctx context.Context, args []string) error {
 	var tenant tenant
 	flags.StringVar(&tenant.owner, "owner", "", "prepare: what this is a run of, in one word")
 	flags.IntVar(&tenant.generation, "generation", 0, "prepare: which run, by number")
+	describe := flags.Bool("describe", false, "prepare: say more, and stay until the end of stdin")
 	detach := flags.Bool("detach", false, "serve: start in the background")
 	ready := flags.Bool("ready", false, "serve: be what --detach starts")
 	if err := flags.Parse(args[1:]); err != nil {
@@ -64,7 +67,7 @@ func (p Program) Run(ctx context.Context, args []string) error {
 		}
 		return p.connect(ctx, config)
 	case "prepare":
-		return p.prepare(config.Dir, *origin, tenant)
+		return p.prepare(config.Dir, *origin, tenant, *describe)
 	case "serve":
 	default:
 		return fmt.Errorf("there is no command %q: want serve, connect or prepare", args[0])
@@ -80,11 +83,19 @@ func (p Program) Run(ctx context.Context, args []string) error {
 	return Serve(ctx, config, func() {})
 }
 
+// A Description is what prepare says of where it runs, as one line of JSON, with
+// --describe: for containers without a shell that could be asked.
+type Description struct {
+	Origin string   `json:"origin"`
+	Dir    []byte   `json:"dir"` // the working folder
+	Env    [][]byte `json:"env"` // "K=V"
+}
+
 // tuneMemory makes the process small: what it does most is to wait.
 func tuneMemory() { debug.SetGCPercent(50) }
 
-// prepare makes the state folder, and says in which run.
-func (p Program) prepare(dir, wanted string, t tenant) error {
+// prepare makes the state folder, and says in which run, or a Description.
+func (p Program) prepare(dir, wanted string, t tenant, describe bool) error {
 	origin, err := settle(dir, wanted)
 	if err != nil {
 		return err
@@ -93,8 +104,24 @@ func (p Program) prepare(dir, wanted string, t tenant) error {
 		t.moveIn(dir)
 		t.tidy(dir, p.Self[0])
 	}
-	_, err = fmt.Fprintln(p.Stdout, origin)
-	return err
+	if !describe {
+		_, err = fmt.Fprintln(p.Stdout, origin)
+		return err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	d := Description{Origin: origin, Dir: []byte(here)}
+	for _, kv := range os.Environ() {
+		d.Env = append(d.Env, []byte(kv))
+	}
+	if err := json.NewEncoder(p.Stdout).Encode(d); err != nil {
+		return err
+	}
+	// An exec that ends at once may lose what it wrote. Who has it ends this.
+	_, _ = io.Copy(io.Discard, p.Stdin)
+	return nil
 }
 
 // connect connects stdin and stdout to the daemon until either side ends: if
