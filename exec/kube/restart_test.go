@@ -178,8 +178,11 @@ func TestARestartThatIsNotKnownYet(t *testing.T) {
 			script := []string{"sh", "-c", "echo ran >>/tmp/ran; exit 4"}
 			r := start(limited(t), x, exec.Target{Name: "web"}, script...)
 			second := r
-			if name != "WithoutOne" { // the last run has left nothing to be known by
+			if name != "WithoutOne" {
 				second = start(limited(t), other, exec.Target{Name: "web"}, script...)
+			} else { // the last run has left nothing to be known by: this one starts
+				stray := start(limited(t), other, exec.Target{Name: "web"}, "sh", "-c", "echo stray; sleep 600")
+				eventually(t, "it runs", func() bool { return stray.text() == "stray\n" })
 			}
 			select {
 			case <-r.done:
@@ -201,10 +204,11 @@ func TestARestartThatIsNotKnownYet(t *testing.T) {
 			}
 			old.wait(t)
 			is.True(errors.Is(old.err, exec.ErrLost))
-			out, err = c.Exec(limited(t), pod, "sh", "-c", `uniq </tmp/ran; for p in /proc/[0-9]*; do
-				case "$(tr '\0' ' ' <$p/cmdline)" in /*/rdev-shim-*" serve "*) echo one shim;; esac; done`)
-			is.NoErr(err)
-			is.Equal(string(out.Stdout), "ran\none shim\n")
+			eventually(t, "there is one shim, and nothing runs", func() bool {
+				out, err = c.Exec(limited(t), pod, "sh", "-c", `uniq </tmp/ran; for p in /proc/[0-9]*; do
+					case "$(tr '\0' ' ' <$p/cmdline)" in /*/rdev-shim-*" serve "*) echo one shim;; "sleep 600 ") echo stray;; esac; done`)
+				return err == nil && string(out.Stdout) == "ran\none shim\n"
+			})
 		})
 	}
 }

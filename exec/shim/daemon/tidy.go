@@ -77,6 +77,9 @@ func (t tenant) isEarlier(dir string) bool {
 // program self: state folders of earlier runs that no daemon holds, and programs
 // of other builds that nobody runs. What cannot be deleted is left for the next
 // time.
+//
+// A daemon of an earlier run that is in this one was started by somebody who had
+// not heard of the restart. Its commands are lost to everybody by now, and ended.
 func (t tenant) tidy(dir, self string) {
 	beside := filepath.Dir(dir)
 	for _, entry := range entriesOf(beside) {
@@ -85,6 +88,9 @@ func (t tenant) tidy(dir, self string) {
 		case strings.HasPrefix(entry.Name(), deletedPrefix):
 			_ = os.RemoveAll(path)
 		case strings.HasPrefix(entry.Name(), statePrefix) && path != dir && entry.IsDir() && t.isEarlier(path):
+			if known, err := os.ReadFile(filepath.Join(path, originName)); err == nil && strings.TrimSpace(string(known)) == Origin() {
+				terminate(path)
+			}
 			removeState(path)
 		}
 	}
