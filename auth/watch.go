@@ -232,13 +232,31 @@ func (w *Watch) take() []string {
 	return ids
 }
 
-// ask asks for the keys and tells of those that have changed.
+// ask asks for the keys and tells of those that have changed. Those that expire
+// meanwhile do not wait for the answer.
 func (w *Watch) ask(ctx context.Context, ids []string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	found, err := GetAll(ctx, w.cfg.Keys, ids)
-	if err != nil {
-		return err
+	var found []Key
+	answer := make(chan error, 1)
+	go func() {
+		var err error
+		found, err = GetAll(ctx, w.cfg.Keys, ids)
+		answer <- err
+	}()
+	for waiting := true; waiting; {
+		expiry := time.NewTimer(w.untilExpiry())
+		select {
+		case <-expiry.C:
+			w.tellExpired()
+		case err := <-answer:
+			if err != nil {
+				expiry.Stop()
+				return err
+			}
+			waiting = false
+		}
+		expiry.Stop()
 	}
 	keys := make(map[string]Key, len(found))
 	for _, key := range found {
@@ -268,9 +286,10 @@ func (w *Watch) learn(id string, key Key, missing bool) bool {
 		return false
 	}
 	same := h.known && !h.lost && h.missing == missing && sameGrants(h.key, key)
+	told := h.expired
 	h.key, h.missing, h.known, h.lost = key, missing, true, false
 	h.expired = key.expiredAt(now)
-	return !same
+	return !same || h.expired && !told // it expired while the store was asked
 }
 
 // sameGrants reports whether two states of a key allow the same.

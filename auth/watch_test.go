@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,6 +182,49 @@ func TestAWatchTellsOfTheMomentInWhichAKeyExpires(t *testing.T) {
 		is.Equal(len(w.take()), 0) // once
 		w.Close()
 	})
+}
+
+// late is a store that says how a key was when it was asked, some time after.
+type late struct {
+	auth.KeyStore
+	by atomic.Int64 // nanoseconds
+}
+
+func (l *late) Get(ctx context.Context, id string) (auth.Key, error) {
+	key, err := l.KeyStore.Get(ctx, id)
+	time.Sleep(time.Duration(l.by.Load()))
+	return key, err
+}
+
+// TestAKeyThatExpiresDuringAQuestionIsTold, whether the answer comes after that
+// or at that very moment, and does not have to wait for it.
+func TestAKeyThatExpiresDuringAQuestionIsTold(t *testing.T) {
+	for name, expires := range map[string]time.Duration{
+		"before the answer": auth.DefaultWatchEvery + 2500*time.Millisecond,
+		"with the answer":   auth.DefaultWatchEvery + 3*time.Second,
+		"first":             time.Second,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 20 { // of two things at one moment either may be seen first
+				synctest.Test(t, func(t *testing.T) {
+					is := is.New(t)
+					keys := &late{KeyStore: auth.NewMemory()}
+					makeKey(t, keys, "one", time.Now().Add(expires))
+					w := watch(t, keys)
+					w.Hold("one")
+					synctest.Wait()
+					is.Equal(w.take(), []string{"one: 2 scopes "})
+					keys.by.Store(int64(3 * time.Second))
+					time.Sleep(expires)
+					synctest.Wait()
+					is.Equal(w.take(), []string{"one: 2 scopes expired"})
+					time.Sleep(time.Minute)
+					is.Equal(len(w.take()), 0) // once
+					w.Close()
+				})
+			}
+		})
+	}
 }
 
 func TestAWatchFailsClosed(t *testing.T) {
