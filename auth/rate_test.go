@@ -216,6 +216,65 @@ func TestAStoreThatFailsIsAnError(t *testing.T) {
 	})
 }
 
+// obedient is a store that takes a while, and gives up when it is told to.
+type obedient struct {
+	auth.LimitStore
+	pause time.Duration
+}
+
+func (o *obedient) Take(ctx context.Context, key string, rate auth.Rate, n int) (auth.Taken, error) {
+	select {
+	case <-time.After(o.pause):
+		return o.LimitStore.Take(ctx, key, rate, n)
+	case <-ctx.Done():
+		return auth.Taken{}, ctx.Err()
+	}
+}
+
+// TestACallerThatHangsUpFailsNobodyElse: the one whose question to the store is
+// for all that wait.
+func TestACallerThatHangsUpFailsNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		limiter := auth.NewRateLimiter(&obedient{new(auth.MemoryLimits), 200 * time.Millisecond}, auth.PerMinute(100))
+		first, hangUp := context.WithCancel(t.Context())
+		go func() { _, _ = limiter.Allow(first, "key") }()
+		synctest.Wait()
+		var wait sync.WaitGroup
+		for range 5 {
+			wait.Go(func() {
+				if a, err := limiter.Allow(t.Context(), "key"); err != nil || !a.OK {
+					t.Errorf("got %+v, %v", a, err)
+				}
+			})
+		}
+		waits, stop := context.WithCancel(t.Context())
+		wait.Go(func() {
+			if _, err := limiter.Allow(waits, "key"); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		})
+		time.Sleep(100 * time.Millisecond)
+		stop() // who waits for the others' question may leave at once
+		hangUp()
+		began := time.Now()
+		wait.Wait()
+		is.True(time.Since(began) <= time.Second/2) // they asked together
+	})
+}
+
+// TestAStoreThatHangsIsAnErrorInTime: nobody may wait for ever.
+func TestAStoreThatHangsIsAnErrorInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		limiter := auth.NewRateLimiter(&obedient{new(auth.MemoryLimits), time.Hour}, auth.PerMinute(100))
+		began := time.Now()
+		_, err := limiter.Allow(t.Context(), "key")
+		is.True(errors.Is(err, context.DeadlineExceeded))
+		is.True(time.Since(began) < time.Minute)
+	})
+}
+
 func TestRatesAreChecked(t *testing.T) {
 	is := is.New(t)
 	is.NoErr(auth.Rate{}.Validate())

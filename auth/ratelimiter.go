@@ -13,6 +13,8 @@ const (
 	leaseTime = time.Second
 	// leaseShare is the part of a burst that may be taken ahead.
 	leaseShare = 16
+	// takeTimeout is how long the store has for an answer.
+	takeTimeout = 5 * time.Second
 	// idleBuckets is how many keys are remembered without looking for idle ones.
 	idleBuckets = 1024
 )
@@ -67,7 +69,9 @@ type Allowance struct {
 	RetryAfter time.Duration // until the next may come, if not OK
 }
 
-// Allow takes one request of a key. An error is the store's, as it came.
+// Allow takes one request of a key. An error is the store's, as it came, or that
+// of ctx, whose end ends the waiting for other requests of the key. A question to
+// the store goes on then: it is for all of them.
 func (l *RateLimiter) Allow(ctx context.Context, key string) (Allowance, error) {
 	arrived := time.Now()
 	b := l.enter(key)
@@ -91,7 +95,9 @@ func (l *RateLimiter) Allow(ctx context.Context, key string) (Allowance, error) 
 	case b.failure != nil && arrived.Before(b.failed):
 		return Allowance{}, b.failure // it was asked for this one too
 	}
-	taken, err := l.store.Take(ctx, key, l.rate, l.want(b))
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeTimeout)
+	taken, err := l.store.Take(asking, key, l.rate, l.want(b))
+	cancel()
 	if b.failure = err; err != nil {
 		b.failed = time.Now()
 		return Allowance{}, err
