@@ -48,6 +48,7 @@ func TestAKeyHasSoManyPlacesOverAllServers(t *testing.T) {
 		is.True(errors.Is(err, auth.ErrNoSeat))
 		again()
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		again, err = servers[2].Take(t.Context(), "key")
 		is.NoErr(err) // on another one with the next renewal
 		again()
