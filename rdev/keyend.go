@@ -83,5 +83,16 @@ func (s *Service) mayStill(key auth.Key, cmd Command) bool {
 	if level := keyLevel(caller.Policy); cmd.Policy != "" && cmd.Policy.Min(level) != cmd.Policy {
 		return false
 	}
+	if cmd.Type == policy.TypeClaude && !caller.Can(auth.ScopeClaudeUnrestricted) && s.needsWidening(cmd) {
+		return false
+	}
 	return cmd.Policy != policy.Permissive || caller.Can(auth.ScopeShellUnrestricted)
+}
+
+// needsWidening reports whether a claude could be started because of its key's
+// scope alone. That shows in what runs.
+func (s *Service) needsWidening(cmd Command) bool {
+	p := s.cfg.Policy
+	p.Level = cmd.Policy
+	return p.NeedsWidening(cmd.Spec.Argv)
 }

@@ -3,6 +3,7 @@ package rdev_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/orchard9/rdev/auth"
+	"github.com/orchard9/rdev/exec/exectest"
 	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/rdev"
 )
@@ -89,6 +91,50 @@ func TestCommandsEndWithTheRightToRunThem(t *testing.T) {
 			}
 			is.Equal(get(t, s, other.ID).State, rdev.StateRunning)
 		})
+	}
+}
+
+// TestAClaudeEndsWithTheRightToWidenIt: one that needed it, and no other; also
+// one that another Service started, whose record says what runs.
+func TestAClaudeEndsWithTheRightToWidenIt(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		claude policy.Claude
+		ends   bool
+	}{
+		{"Bypass", policy.Claude{PermissionMode: "bypassPermissions"}, true},
+		{"AllOfBash", policy.Claude{AllowedTools: []string{"Bash"}}, true},
+		{"Plain", policy.Claude{PermissionMode: "plan"}, false},
+	} {
+		for _, takenOver := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, taken over %t", c.name, takenOver), func(t *testing.T) {
+				is := is.New(t)
+				p := newParts(t)
+				p.executor.Programs["claude"] = exectest.Script{Steps: []exectest.Step{{Text: "{}\n"}, {Delay: time.Hour}}}
+				s := p.open(t, func(c *rdev.Config) { c.LeaveRunning = true })
+				caller := newKey(t, p, s, rdev.KeySpec{
+					Name: "c", Scopes: []auth.Scope{auth.ScopeCommandsClaude, auth.ScopeClaudeUnrestricted}, Projects: []auth.Pattern{"*"},
+				})
+				c.claude.Prompt = "hello"
+				cmd, _, err := s.Run(t.Context(), caller, rdev.Request{Project: "app", Request: policy.Request{Claude: &c.claude}})
+				is.NoErr(err)
+				if takenOver {
+					shut(t, s)
+					s = p.open(t)
+				}
+				narrow := func(scopes ...auth.Scope) {
+					_, err = s.NarrowKey(t.Context(), auth.Admin(), caller.KeyID, rdev.KeyChange{Scopes: scopes})
+					is.NoErr(err)
+				}
+				narrow(auth.ScopeCommandsClaude)
+				if !c.ends {
+					is.Equal(get(t, s, cmd.ID).State, rdev.StateRunning)
+					changeKey(t, p, caller.KeyID, func(k *auth.Key) { k.RevokedAt = time.Now() })
+				}
+				_, end := follow(t, s, cmd.ID, 0)
+				is.True(strings.Contains(string(end.Data), `"state":"canceled"`))
+			})
+		}
 	}
 }
 

@@ -44,6 +44,34 @@ func (p Policy) planClaude(c Claude) (Plan, error) {
 	return Plan{Type: TypeClaude, Argv: argv, Env: claudeEnv(), Stdin: []byte(c.Prompt)}, nil
 }
 
+// NeedsWidening reports whether the argv of a plan of [TypeClaude] is allowed
+// with WidenClaude and not without it.
+func (p Policy) NeedsWidening(argv []string) bool {
+	narrow, wide := p, p
+	narrow.WidenClaude, wide.WidenClaude = false, true
+	return narrow.checkClaude(argv) != nil && wide.checkClaude(argv) == nil
+}
+
+// checkClaude checks again, in an argv that planClaude made, what WidenClaude has
+// a say in.
+func (p Policy) checkClaude(argv []string) error {
+	for _, arg := range argv {
+		switch name, value, _ := strings.Cut(arg, "="); name {
+		case "--permission-mode":
+			if err := p.checkMode(value); err != nil {
+				return err
+			}
+		case "--allowedTools":
+			for tool := range strings.SplitSeq(value, ",") {
+				if err := p.checkTool("allowed_tools", tool); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // claudeEnv returns the environment of every run. rdev may itself run within
 // Claude Code (on a laptop), which a claude started by it would take for its
 // parent; and a run that updates the program does so under the others.

@@ -178,3 +178,47 @@ func TestClaudeAsShellCommand(t *testing.T) {
 		is.True(r.Column > 0)
 	}
 }
+
+// TestWhatNeededWideningIsKnownByItsArgv: of the typed request, and of the same
+// spelled as a command line.
+func TestWhatNeededWideningIsKnownByItsArgv(t *testing.T) {
+	for name, tc := range map[string]struct {
+		policy policy.Policy
+		claude policy.Claude
+		needs  bool
+	}{
+		"Plain":        {policy.Policy{}, policy.Claude{}, false},
+		"AcceptEdits":  {policy.Policy{}, policy.Claude{PermissionMode: "acceptEdits", AllowedTools: []string{"Read", "Bash(git log:*)"}}, false},
+		"Bypass":       {policy.Policy{}, policy.Claude{PermissionMode: "bypassPermissions"}, true},
+		"Auto":         {policy.Policy{Level: policy.Permissive}, policy.Claude{Model: "opus", PermissionMode: "auto"}, true},
+		"AllOfBash":    {policy.Policy{}, policy.Claude{AllowedTools: []string{"Read", "Bash"}}, true},
+		"ListedTool":   {policy.Policy{ClaudeTools: []string{"Bash"}}, policy.Claude{AllowedTools: []string{"Bash"}}, false},
+		"ListedBypass": {policy.Policy{ClaudeTools: []string{"Bash"}}, policy.Claude{PermissionMode: "auto", AllowedTools: []string{"Bash"}}, true},
+		"Strict":       {policy.Policy{Level: policy.Strict}, policy.Claude{AllowedTools: []string{"Read"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			is := is.New(t)
+			wide := tc.policy
+			wide.WidenClaude = true
+			plan, err := planClaude(wide, tc.claude)
+			is.NoErr(err)
+			is.Equal(tc.policy.NeedsWidening(plan.Argv), tc.needs)
+			is.Equal(wide.NeedsWidening(plan.Argv), tc.needs) // the policy's own does not matter
+			_, err = planClaude(tc.policy, tc.claude)
+			is.Equal(err != nil, tc.needs)
+			argv := []string{"claude", "-p"}
+			if tc.claude.PermissionMode != "" {
+				argv = append(argv, "--permission-mode", tc.claude.PermissionMode)
+			}
+			if tc.claude.AllowedTools != nil {
+				argv = append(argv, "--allowed-tools", strings.Join(tc.claude.AllowedTools, ","))
+			}
+			plan, err = wide.Plan(argvRequest(append(argv, "hi")...))
+			is.NoErr(err)
+			is.Equal(tc.policy.NeedsWidening(plan.Argv), tc.needs)
+		})
+	}
+	// A policy that allows it neither way has changed since, which is not the
+	// key's doing.
+	is.New(t).True(!policy.Policy{ClaudeTools: []string{"Read"}}.NeedsWidening([]string{"claude", "--allowedTools=Bash"}))
+}
