@@ -54,7 +54,8 @@ type Config struct {
 	// DefaultHeartbeat.
 	Heartbeat time.Duration
 	// WriteTimeout is how long a reader may take no bytes before its stream is
-	// closed. Defaults to DefaultWriteTimeout.
+	// closed: for each 32 KiB, or less, that it is sent. Defaults to
+	// DefaultWriteTimeout.
 	WriteTimeout time.Duration
 	// MaxStreamAge is about how long one response of a stream lasts, 20 % more
 	// or less, before the reader has to reconnect. Defaults to

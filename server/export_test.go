@@ -2,11 +2,13 @@ package server
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/orchard9/rdev/auth"
 	"github.com/orchard9/rdev/rdev"
@@ -109,6 +111,27 @@ func CostOfNoTrace(cmd rdev.Command) func() {
 		x.endSpan()
 		_ = x.traceID()
 	}
+}
+
+// A Sender brings frames to one reader.
+type Sender struct{ sender }
+
+// Send sends the bytes.
+func (s Sender) Send(b []byte) error { return s.send(append(make([]byte, headroom), b...)) }
+
+// Hurry is for another goroutine.
+func (s Sender) Hurry() { s.hurry() }
+
+// SenderOn returns the Sender on a connection that was taken over, of which what
+// was there before is not the Sender's.
+func SenderOn(conn net.Conn, timeout time.Duration) Sender {
+	return Sender{&connSender{conn: conn, timeout: timeout}}
+}
+
+// SenderOf returns the Sender through a ResponseWriter.
+func SenderOf(w http.ResponseWriter, timeout time.Duration) (Sender, error) {
+	s, err := newResponseSender(&exchange{ResponseWriter: w}, timeout)
+	return Sender{s}, err
 }
 
 // MutateScope makes a route ask for another scope, in the table of this Server

@@ -13,8 +13,8 @@ import (
 // A sender brings frames to one reader. frames begin with headroom bytes that
 // are the sender's.
 type sender interface {
-	// send writes them at once, and gives the reader a limited time to take
-	// them.
+	// send writes them at once. The reader has a limited time to take each
+	// piece of them, so that one that is slow is not cut.
 	send(frames []byte) error
 	// end is called when nothing follows.
 	end()
@@ -23,8 +23,34 @@ type sender interface {
 	hurry()
 }
 
-// hurryTimeout is what a reader gets that is told why it may not read on.
-const hurryTimeout = 300 * time.Millisecond
+const (
+	// hurryTimeout is what a reader gets that is told why it may not read on.
+	hurryTimeout = 300 * time.Millisecond
+	// pieceSize is what a reader must take within the time that it has. Nearly
+	// everything is smaller, and written in one go.
+	pieceSize = 32 << 10
+)
+
+// writePieces has write write b in pieces, and limit set a deadline before each,
+// until that says that the reader is hurried: then no more time is added.
+func writePieces(b []byte, limit func() (hurried bool, err error), write func([]byte) error) error {
+	hurried := false
+	for {
+		if !hurried {
+			var err error
+			if hurried, err = limit(); err != nil {
+				return err
+			}
+		}
+		n := min(len(b), pieceSize)
+		if err := write(b[:n]); err != nil {
+			return err
+		}
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+	}
+}
 
 // A responseSender writes through a ResponseWriter, of HTTP/2 and behind any
 // middleware too.
@@ -61,29 +87,31 @@ func newResponseSender(x *exchange, timeout time.Duration) (*responseSender, err
 // send implements sender. The deadline is taken back: left alone, it would end
 // an idle stream on HTTP/2.
 func (w *responseSender) send(frames []byte) error {
-	if err := w.limit(w.timeout); err != nil {
+	err := writePieces(frames[headroom:], func() (bool, error) { return w.limit(w.timeout) }, func(piece []byte) error {
+		_, err := w.x.Write(piece)
 		return err
-	}
-	if _, err := w.x.Write(frames[headroom:]); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	if err := w.control.Flush(); err != nil {
 		return err
 	}
-	return w.limit(0)
+	_, err = w.limit(0)
+	return err
 }
 
 // limit sets the deadline, or takes it back with zero.
-func (w *responseSender) limit(timeout time.Duration) error {
+func (w *responseSender) limit(timeout time.Duration) (hurried bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
 	case w.hurried:
 		timeout = hurryTimeout
 	case timeout == 0:
-		return w.control.SetWriteDeadline(time.Time{})
+		return false, w.control.SetWriteDeadline(time.Time{})
 	}
-	return w.control.SetWriteDeadline(time.Now().Add(timeout))
+	return w.hurried, w.control.SetWriteDeadline(time.Now().Add(timeout))
 }
 
 // hurry implements sender.
@@ -99,14 +127,15 @@ func (w *responseSender) hurry() {
 // end implements sender: it bounds what net/http writes by itself when the
 // handler has returned.
 func (w *responseSender) end() {
-	_ = w.limit(w.timeout)
+	_, _ = w.limit(w.timeout)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ended = true
 }
 
 // A connSender writes a chunked response of HTTP/1.1 to a connection that was
-// taken over: one chunk for all frames, in one system call.
+// taken over: one chunk for all frames, in one system call unless they are more
+// than a piece.
 type connSender struct {
 	conn    net.Conn
 	timeout time.Duration
@@ -126,18 +155,23 @@ func (w *connSender) send(frames []byte) error {
 }
 
 func (w *connSender) write(b []byte) error {
-	if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+	err := writePieces(b, w.limit, func(piece []byte) error {
+		n, err := w.conn.Write(piece)
+		w.written += int64(n)
 		return err
-	}
-	if w.hurried.Load() { // looked at after, so that hurry's deadline is never lost
-		if err := w.conn.SetWriteDeadline(time.Now().Add(hurryTimeout)); err != nil {
-			return err
-		}
-	}
-	n, err := w.conn.Write(b)
-	w.written += int64(n)
+	})
 	w.failed = err != nil
 	return err
+}
+
+func (w *connSender) limit() (hurried bool, err error) {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+		return false, err
+	}
+	if !w.hurried.Load() { // looked at after, so that hurry's deadline is never lost
+		return false, nil
+	}
+	return true, w.conn.SetWriteDeadline(time.Now().Add(hurryTimeout))
 }
 
 // hurry implements sender.
