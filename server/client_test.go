@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -34,6 +35,19 @@ func TestClient(t *testing.T) {
 		is.NoErr(err)
 		is.Equal(len(page.Commands), 1)
 		is.Equal(page.Commands[0].ID, cmd.ID)
+	})
+
+	t.Run("ConnectionsAreMadeAsOneLikes", func(t *testing.T) {
+		is := is.New(t)
+		st := newStand(t, nil)
+		c := st.clientAt("http://rdev.invalid", adminKey, &client.Options{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr != "rdev.invalid:80" {
+				return nil, errors.New(addr)
+			}
+			return new(net.Dialer).DialContext(ctx, network, st.addr)
+		}})
+		_, err := c.Commands(t.Context(), "web", client.ListOptions{})
+		is.NoErr(err)
 	})
 
 	t.Run("AKeyIsNotMadeTwice", func(t *testing.T) {

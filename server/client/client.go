@@ -15,6 +15,7 @@ package client
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -30,6 +31,9 @@ type Options struct {
 	// every stream, and should not follow redirects. Defaults to one with
 	// deadlines on connecting and on the answer's header.
 	HTTPClient *http.Client
+	// DialContext makes the connections, through a socket or a tunnel for
+	// example. It is not used with an HTTPClient. Defaults to a net.Dialer's.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// UserAgent is sent with every request. Defaults to "rdev-client".
 	UserAgent string
 	// Header is sent with every request too, for a proxy on the way or as the
@@ -115,7 +119,7 @@ func New(baseURL, key string, opts *Options) (*Client, error) {
 		c.queued = func(int) {}
 	}
 	if c.http == nil {
-		c.http = newHTTPClient()
+		c.http = newHTTPClient(o.DialContext)
 	}
 	return c, nil
 }
@@ -123,12 +127,14 @@ func New(baseURL, key string, opts *Options) (*Client, error) {
 // newHTTPClient returns an http.Client without a limit on how long an answer
 // lasts, and with one on everything before. It follows no redirect: the API has
 // none, and the key is not for whoever sends one.
-func newHTTPClient() *http.Client {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
+func newHTTPClient(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *http.Client {
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	}
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
+			DialContext:            dial,
 			ForceAttemptHTTP2:      true,
 			TLSHandshakeTimeout:    10 * time.Second,
 			ResponseHeaderTimeout:  30 * time.Second,
