@@ -102,7 +102,7 @@ func (a *app) tellFinding(f doctor.Finding) {
 
 // examineServer examines the server that the command line would talk to.
 func (a *app) examineServer(ctx context.Context, report *doctor.Report, projects []string) {
-	if c := a.config; c.APIKey.IsZero() && c.APIKeyFile == "" && c.Server == "" && readEndpoint(c.DataDir) != "" {
+	if c := a.config; c.APIKey.IsZero() && c.APIKeyFile == "" && c.Server == "" && endpoint(c.DataDir) != "" {
 		// Where a server runs, its admin key may be set, and no other.
 		a.config.APIKey, a.config.APIKeyFile = c.AdminKey, c.AdminKeyFile
 	}
@@ -110,6 +110,9 @@ func (a *app) examineServer(ctx context.Context, report *doctor.Report, projects
 	var none *noServerError
 	var noKey *noKeyError
 	switch {
+	case errors.As(err, &none) && none.killed:
+		report.Fail("server", "start one with rdev serve, or name one with RDEV_SERVER and RDEV_API_KEY_FILE", "the server that ran from %s was killed", a.config.DataDir)
+		return
 	case errors.As(err, &none):
 		report.Warn("server", "start one with rdev serve, or name one with RDEV_SERVER and RDEV_API_KEY_FILE", "no server runs from %s", a.config.DataDir)
 		return
@@ -121,12 +124,7 @@ func (a *app) examineServer(ctx context.Context, report *doctor.Report, projects
 		return
 	}
 	defer r.Close()
-	key, source, err := clientKey(a.config, r.url == readEndpoint(a.config.DataDir))
-	if err != nil {
-		report.Fail("key", "correct the setting that the message names", "%s", describe(err))
-		return
-	}
-	s := doctor.Server{URL: r.url, Client: r.Client, Key: key.Reveal(), KeySource: source, Version: buildVersion().String()}
+	s := doctor.Server{URL: r.url, Client: r.Client, Key: r.key.Reveal(), KeySource: r.keySource, Dial: r.dial, Version: buildVersion().String()}
 	if len(projects) > 0 {
 		s.Project = projects[0]
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -20,28 +22,28 @@ const usualServer = "http://127.0.0.1:8080"
 type remote struct {
 	*client.Client
 	url       string
+	key       auth.Secret
 	keySource string
+	// dial makes connections, if they lead to the server of the data folder.
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // connect returns a client of the server that the settings name. It does not
 // talk to it.
 func (a *app) connect() (*remote, error) {
 	c := a.config
-	local := readEndpoint(c.DataDir)
-	url := c.Server
-	if url == "" {
-		url = local
-	}
-	if url == "" {
-		url = usualServer
-	}
-	url = strings.TrimSuffix(url, "/")
-	key, source, err := clientKey(c, url == local)
+	local := endpoint(c.DataDir)
+	r := &remote{url: strings.TrimSuffix(cmp.Or(c.Server, local, usualServer), "/")}
+	var err error
+	r.key, r.keySource, err = a.clientKey(r.url, local)
 	if err != nil {
 		return nil, err
 	}
-	r := &remote{url: url, keySource: source}
-	r.Client, err = client.New(url, key.Reveal(), &client.Options{
+	if r.url == local && (c.Server == "" || r.keySource == localKeyPath(c.DataDir)) {
+		r.dial = dialEndpoint(c.DataDir, local)
+	}
+	r.Client, err = client.New(r.url, r.key.Reveal(), &client.Options{
+		DialContext: r.dial,
 		UserAgent:   "rdev/" + buildVersion().Version,
 		Header:      traceHeader(a.getenv),
 		OnReconnect: a.reconnecting(r),
@@ -82,9 +84,10 @@ func (a *app) queued(position int) {
 	}
 }
 
-// clientKey returns the key to use and where it is from. That of the data
-// folder is for the server that runs from there alone.
-func clientKey(c Config, local bool) (key auth.Secret, source string, err error) {
+// clientKey returns the key to use at the URL, and where it is from. That of the
+// data folder is for the server that runs from there alone, which is local.
+func (a *app) clientKey(url, local string) (key auth.Secret, source string, err error) {
+	c := a.config
 	switch {
 	case !c.APIKey.IsZero() && c.APIKeyFile != "":
 		return key, "", usagef("both RDEV_API_KEY and an api_key_file are set; keep one")
@@ -94,7 +97,7 @@ func clientKey(c Config, local bool) (key auth.Secret, source string, err error)
 		key, err = readKey(c.APIKeyFile)
 		return key, c.APIKeyFile, err
 	}
-	if local {
+	if url == local {
 		path := localKeyPath(c.DataDir)
 		if key, err = readKey(path); err == nil {
 			return key, path, nil
@@ -102,17 +105,26 @@ func clientKey(c Config, local bool) (key auth.Secret, source string, err error)
 			return key, "", err
 		}
 	}
-	if readEndpoint(c.DataDir) == "" && c.Server == "" {
-		return key, "", &noServerError{}
+	if local == "" && c.Server == "" {
+		_, killed := readEndpoint(c.DataDir)
+		return key, "", &noServerError{a.tilde(c.DataDir), killed}
 	}
 	return key, "", &noKeyError{}
 }
 
-// noServerError: nothing says where a server is, and none runs here.
-type noServerError struct{}
+// noServerError: nothing says where a server is, and none runs from the data
+// folder.
+type noServerError struct {
+	dataDir string
+	killed  bool // the last one was
+}
 
-func (*noServerError) Error() string {
-	return "no server runs here; start one with rdev serve, or name one with RDEV_SERVER and RDEV_API_KEY_FILE"
+func (e *noServerError) Error() string {
+	why := ""
+	if e.killed {
+		why = ", the last one was killed"
+	}
+	return "no server runs from " + e.dataDir + why + "; start one with rdev serve, or name one with RDEV_SERVER and RDEV_API_KEY_FILE"
 }
 
 // noKeyError: there is a server, and nothing to show it.

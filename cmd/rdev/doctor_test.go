@@ -61,7 +61,7 @@ func (p *program) examine(variables ...string) (diagnosis, int) {
 // behind puts a proxy that changes answers before the server.
 func (p *program) behind(change func(*http.Response) error) (variables []string) {
 	p.t.Helper()
-	target, err := url.Parse(readEndpoint(p.dir))
+	target, err := url.Parse(endpoint(p.dir))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestDoctorOnAServer(t *testing.T) {
 	t.Run("AWrongKeyIsNamedAndNotShown", func(t *testing.T) {
 		is := is.New(t)
 		const wrong = "a-wrong-key-that-is-not-to-be-seen"
-		d, code := p.examine("RDEV_SERVER", readEndpoint(p.dir), "RDEV_API_KEY", wrong)
+		d, code := p.examine("RDEV_SERVER", endpoint(p.dir), "RDEV_API_KEY", wrong)
 		is.Equal(code, exitFailed)
 		is.Equal(d.find("key").State, doctor.Fail)
 		text, err := json.Marshal(d)
@@ -159,7 +159,7 @@ func TestDoctorOnAServer(t *testing.T) {
 		code, secret, stderr := p.call(p.getenv, "keys", "create", "looker", "--scope", "projects:read")
 		t.Logf("%s", stderr)
 		is.Equal(code, 0)
-		d, code := p.examine("RDEV_SERVER", readEndpoint(p.dir), "RDEV_API_KEY", strings.TrimSpace(string(secret)))
+		d, code := p.examine("RDEV_SERVER", endpoint(p.dir), "RDEV_API_KEY", strings.TrimSpace(string(secret)))
 		is.Equal(code, 0)
 		f := d.find("server-streaming")
 		is.Equal(f.State, doctor.Warn)

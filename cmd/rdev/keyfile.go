@@ -72,19 +72,30 @@ func localKeyPath(dataDir string) string { return filepath.Join(dataDir, "admin.
 // writePrivate replaces a file by one that its owner alone may read, at once
 // and whole.
 func writePrivate(path, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600
+	f, err := replacePrivate(path, text, func(*os.File) error { return nil })
 	if err != nil {
 		return err
 	}
+	return f.Close()
+}
+
+// replacePrivate is writePrivate, and returns the file. What before does is done
+// before the file has its name.
+func replacePrivate(path, text string, before func(*os.File) error) (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // 0600
+	if err != nil {
+		return nil, err
+	}
 	_, err = f.WriteString(text)
-	err = errors.Join(err, f.Sync(), f.Close())
+	err = errors.Join(err, f.Sync(), before(f))
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
+		return nil, errors.Join(err, f.Close())
 	}
-	return err
+	return f, nil
 }
 
 // cause is the reason in an error about a file, without the name again.

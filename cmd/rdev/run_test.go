@@ -64,7 +64,7 @@ func serving(t *testing.T, args ...string) *program {
 			t.Errorf("serve ended with %d:\n%s", code, said.String())
 		}
 	})
-	for deadline := time.Now().Add(patience); readEndpoint(dir) == ""; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); endpoint(dir) == ""; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the server does not come up:\n%s", said.String())
 		}
@@ -100,7 +100,7 @@ func TestRunInProcess(t *testing.T) {
 		}
 		is.NoErr(os.WriteFile(filepath.Join(p.dir, "blob"), blob, 0o600))
 
-		target := strings.TrimPrefix(readEndpoint(p.dir), "http://")
+		target := strings.TrimPrefix(endpoint(p.dir), "http://")
 		proxy := faultproxy.New(t, target, func(n int) faultproxy.Fault {
 			if n < 8 {
 				return faultproxy.Fault{CutAfter: int64(n+1) * 100_000}

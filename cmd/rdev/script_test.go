@@ -91,7 +91,7 @@ func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
 		dir = ts.MkAbs(args[0])
 	}
 	wait(ts, "the server answers", func() bool {
-		url := readEndpoint(dir)
+		url := endpoint(dir)
 		if url == "" {
 			return false
 		}

@@ -154,7 +154,7 @@ func (r *sentinelRun) start() {
 	}
 	r.t.Cleanup(func() { _ = r.cmd.Process.Kill() })
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		if r.url = readEndpoint(r.data); r.url != "" {
+		if r.url = endpoint(r.data); r.url != "" {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -187,6 +187,7 @@ func (a *app) serve(ctx context.Context, c Config) (err error) {
 		return err
 	}
 	defer forget()
+	listener = announced{listener, forget}
 	a.welcome(c, url, work.folders, key, made)
 	if scheme == "http" {
 		warnings(listener.Addr(), &log)

@@ -29,7 +29,7 @@ func sharing(t *testing.T, dsn string) *program {
 			t.Errorf("serve ended with %d:\n%s", code, said.String())
 		}
 	})
-	for deadline := time.Now().Add(patience); readEndpoint(dir) == ""; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); endpoint(dir) == ""; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the server does not come up:\n%s", said.String())
 		}
@@ -41,7 +41,7 @@ const sharedKey = "admin-key-of-several-servers-of-no-use-elsewhere"
 
 // client is the environment of the command line, with a key.
 func (p *program) client(key string) func(string) string {
-	return vars("HOME", p.dir, "RDEV_SERVER", readEndpoint(p.dir), "RDEV_API_KEY", key)
+	return vars("HOME", p.dir, "RDEV_SERVER", endpoint(p.dir), "RDEV_API_KEY", key)
 }
 
 func TestServersThatShareADatabase(t *testing.T) {

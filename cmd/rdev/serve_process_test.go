@@ -52,7 +52,7 @@ func startProcess(t *testing.T, env ...string) *process {
 		}
 	})
 	p.until("it comes up", func() bool {
-		p.url = readEndpoint(dir)
+		p.url = endpoint(dir)
 		return p.url != ""
 	})
 	return p

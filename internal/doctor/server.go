@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ type Server struct {
 	Key string
 	// KeySource is where the key is from, for people.
 	KeySource string
+	// Dial makes connections. Defaults to a net.Dialer's.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Version is this program's.
 	Version string
 	// Project is where streaming is tried. Defaults to the first one that runs.
@@ -188,7 +191,11 @@ func (s Server) get(ctx context.Context, path string) (answer, error) {
 // http follows no redirect: the API has none, and the key is not for whoever
 // sends one.
 func (s Server) http() *http.Client {
-	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	c := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if s.Dial != nil {
+		c.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: s.Dial, ForceAttemptHTTP2: true, DisableKeepAlives: true}
+	}
+	return c
 }
 
 // reason is why a request failed, without the URL, which is known.
