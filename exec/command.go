@@ -67,6 +67,17 @@ type Command struct {
 	// After is the Seq of the last Line that the caller has. It is no part of
 	// the specification.
 	After uint64 `json:"-"`
+	// Resume says that the command may have been started before, by a call that
+	// the caller knows nothing more of: one of a process that has died. If its
+	// ID is known it is followed, as ever. If not, it is started only where the
+	// executor is certain that it never was; else Execute returns
+	// ErrOutcomeUnknown or ErrLost, and so it does if ctx has ended. After > 0
+	// says that it was started: it is not started again, with Resume or without.
+	//
+	// Of such a command, ErrNotStarted, ErrTargetNotReady and ErrTargetNotFound
+	// say only that this call has neither found nor started it: it may be
+	// running. Resume is no part of the specification.
+	Resume bool `json:"-"`
 }
 
 // WithDefaults returns the command with the defaults of its zero fields.
@@ -176,7 +187,8 @@ func checkText(field, s string) error {
 }
 
 // Digest identifies the specification: two commands with the same ID and
-// Digest are the same command. Target.Instance and After are no part of it.
+// Digest are the same command. Target.Instance, After and Resume are no part of
+// it.
 func (c Command) Digest() string {
 	c = c.WithDefaults()
 	h := sha256.New()

@@ -117,10 +117,10 @@ func TestDigest(t *testing.T) {
 		is := is.New(t)
 		is.Equal(base.WithDefaults().Digest(), base.Digest())
 	})
-	t.Run("AfterAndInstanceAreNoPartOfIt", func(t *testing.T) {
+	t.Run("AfterResumeAndInstanceAreNoPartOfIt", func(t *testing.T) {
 		is := is.New(t)
 		other := base
-		other.After, other.Target.Instance = 7, "pod-1"
+		other.After, other.Resume, other.Target.Instance = 7, true, "pod-1"
 		is.Equal(other.Digest(), base.Digest())
 	})
 	t.Run("EveryFieldChangesIt", func(t *testing.T) {

@@ -24,6 +24,7 @@ var (
 	// would exit with 126). The command has ended.
 	ErrNotExecutable = errors.New("program not executable")
 	// ErrNotStarted: the command certainly did not run and may be tried again.
+	// Of one with Command.Resume, it says so of this call alone.
 	ErrNotStarted = errors.New("command not started")
 	// ErrOutcomeUnknown: the command may have run, and how it ended cannot be
 	// known. It must not be tried again blindly.

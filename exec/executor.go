@@ -23,8 +23,11 @@ type Executor interface {
 	// has ended there and is still remembered, Execute follows it instead of
 	// starting a second one. A caller that lost its connection or its process
 	// calls Execute again with cmd.After set to the last Seq it has, and goes
-	// on where it was. The same ID with another specification (every field but
-	// After) is ErrConflict. Several callers may follow one command at once.
+	// on where it was; it sets cmd.Resume if it does not know whether the
+	// command was started, so that it is not started a second time where its ID
+	// is not remembered. The same ID with another specification (every field
+	// but Target.Instance, After and Resume) is ErrConflict. Several callers may
+	// follow one command at once.
 	//
 	// sink receives the lines with Seq > cmd.After, in order, without holes,
 	// in batches of at least one line, from one goroutine at a time and never

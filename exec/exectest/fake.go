@@ -13,7 +13,7 @@ import (
 // Fake is an Executor without processes: its commands follow scripts, in
 // memory. It is meant for tests of programs that use an Executor, and keeps the
 // port's promises as far as they do not need processes: get-or-create by ID,
-// numbered lines, After, Cancel, timeouts, detached commands, conflicts, the
+// numbered lines, After, Resume, Cancel, timeouts, detached commands, conflicts, the
 // output cap. It passes [Run] with Subject.NoProcesses.
 //
 // The fields are set before the first use and not changed afterwards. The zero
@@ -55,7 +55,7 @@ func (f *Fake) checkTarget(name string) error {
 
 // Execute implements [exec.Executor].
 func (f *Fake) Execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error) {
-	running, err := f.find(cmd)
+	running, err := f.find(ctx, cmd)
 	if err != nil {
 		return exec.Result{}, err
 	}
@@ -106,8 +106,9 @@ func (f *Fake) Cancel(ctx context.Context, target exec.Target, id string) error 
 	}
 }
 
-// find returns the command with that ID, which it starts if there is none.
-func (f *Fake) find(cmd exec.Command) (*fakeCommand, error) {
+// find returns the command with that ID, which it starts if there is none. It
+// forgets none: what it does not know was never started.
+func (f *Fake) find(ctx context.Context, cmd exec.Command) (*fakeCommand, error) {
 	if err := cmd.Validate(); err != nil {
 		return nil, err
 	}
@@ -125,6 +126,12 @@ func (f *Fake) find(cmd exec.Command) (*fakeCommand, error) {
 			return nil, fmt.Errorf("exectest: %w: %s", exec.ErrConflict, cmd.ID)
 		}
 		return known, nil
+	}
+	switch {
+	case cmd.After > 0:
+		return nil, fmt.Errorf("exectest: %w: %s is not known", exec.ErrLost, cmd.ID)
+	case cmd.Resume && ctx.Err() != nil:
+		return nil, fmt.Errorf("exectest: %w: %s is not known", exec.ErrOutcomeUnknown, cmd.ID)
 	}
 	script, ok := f.Programs[cmd.Argv[0]]
 	if !ok && f.Func != nil {

@@ -1,6 +1,8 @@
 package exectest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,12 +88,91 @@ func identityTests() []subtest {
 			cmd.After = 3
 			equal(s, "rest", s.run(cmd).text(exec.Stdout), "4\n5\n")
 		}},
+		{"ResumeIsNoPartOfTheSpecification", 0, func(s *session) {
+			cmd := s.script("seq 1 5")
+			first := s.run(cmd)
+			cmd.Resume = true
+			again := s.run(cmd)
+			equal(s, "output", again.text(exec.Stdout), first.text(exec.Stdout))
+			equal(s, "started at the same time", again.result.Started.Equal(first.result.Started), true)
+			cmd.After = 3
+			equal(s, "rest", s.run(cmd).text(exec.Stdout), "4\n5\n")
+		}},
+		{"WhatHasLinesIsNotStarted", 0, func(s *session) {
+			for _, resume := range []bool{false, true} {
+				cmd := s.script("seq 1 5")
+				cmd.After, cmd.Resume = 3, resume
+				for range 2 {
+					s.isUnknown(cmd)
+				}
+			}
+		}},
+		{"WhatHasLinesHasNoOtherEffect", needsProcesses, func(s *session) {
+			name := s.workspace()
+			cmd := s.script(`echo ran >>"$1/log"`, name)
+			cmd.After = 1
+			s.isUnknown(cmd)
+			equal(s, "log", s.output(`cat "$1/log" 2>/dev/null; echo end`, name), "end\n")
+		}},
+		{"WhatMayHaveRunIsStartedOnceAtMost", needsProcesses, func(s *session) {
+			name := s.workspace()
+			cmd := s.script(`echo ran >>"$1/log"`, name)
+			if locator, ok := s.Executor.(exec.Locator); ok { // as whoever recorded where it was to run
+				target, err := locator.Locate(s.ctx, s.Target.Name)
+				if err != nil {
+					s.Fatalf("Locate: %v", err)
+				}
+				cmd.Target = target
+			}
+			cmd.Resume = true
+			want := ""
+			for range 2 {
+				c := s.start(cmd, nil)
+				s.wait(c)
+				switch {
+				case c.err == nil:
+					want = "ran\n"
+				case !isUnknown(c.err):
+					s.Errorf("Execute returned the error %v, want a Result, %v or %v", c.err, exec.ErrOutcomeUnknown, exec.ErrLost)
+				}
+				equal(s, "log", s.output(`cat "$1/log" 2>/dev/null; echo end`, name), want+"end\n")
+			}
+		}},
+		{"WhatMayHaveRunIsNotStartedToBeEnded", needsProcesses, func(s *session) {
+			name := s.workspace()
+			cmd := s.script(`echo ran >>"$1/log"`, name)
+			cmd.Resume = true
+			ended, end := context.WithCancel(s.ctx)
+			end()
+			result, err := s.Executor.Execute(ended, cmd, func([]exec.Line) error { return nil })
+			if !isUnknown(err) && !errors.Is(err, exec.ErrNotStarted) {
+				s.Errorf("Execute returned %+v and the error %v, want %v", result, err, exec.ErrOutcomeUnknown)
+			}
+			equal(s, "log", s.output(`cat "$1/log" 2>/dev/null; echo end`, name), "end\n")
+		}},
 		{"IDsAreIndependent", 0, func(s *session) {
 			for i := range 3 {
 				cmd := s.script(fmt.Sprintf("echo %d", i))
 				equal(s, "stdout", s.run(cmd).text(exec.Stdout), fmt.Sprintln(i))
 			}
 		}},
+	}
+}
+
+// isUnknown reports an error that says that nobody knows how a command ended.
+func isUnknown(err error) bool {
+	return errors.Is(err, exec.ErrOutcomeUnknown) || errors.Is(err, exec.ErrLost)
+}
+
+// isUnknown fails the test unless the command, which the executor cannot know,
+// is not started.
+func (s *session) isUnknown(cmd exec.Command) {
+	s.Helper()
+	c := s.start(cmd, nil)
+	s.wait(c)
+	if !isUnknown(c.err) || len(c.lines()) > 0 {
+		s.Errorf("after line %d of an unknown command, Execute gave %s, %+v and the error %v, want %v or %v",
+			cmd.After, summary(c.lines()), c.result, c.err, exec.ErrLost, exec.ErrOutcomeUnknown)
 	}
 }
 

@@ -148,6 +148,25 @@ func faults() map[string]knownFault {
 			cmd.ID += strings.Repeat("x", f.state.next())
 			return f.Fake.Execute(ctx, cmd, sink)
 		}},
+		"StartsWhatHasLines": {"Identity/WhatHasLinesIsNotStarted", func(f faulty, ctx context.Context, cmd rdevexec.Command, sink func([]rdevexec.Line) error) (rdevexec.Result, error) {
+			after := cmd.After
+			cmd.After = 0
+			return f.Fake.Execute(ctx, cmd, func(batch []rdevexec.Line) error {
+				for len(batch) > 0 && batch[0].Seq <= after {
+					batch = batch[1:]
+				}
+				if len(batch) == 0 {
+					return nil
+				}
+				return sink(batch)
+			})
+		}},
+		"TakesResumeForAnotherCommand": {"Identity/ResumeIsNoPartOfTheSpecification", func(f faulty, ctx context.Context, cmd rdevexec.Command, sink func([]rdevexec.Line) error) (rdevexec.Result, error) {
+			if cmd.Resume {
+				cmd.ID += "x"
+			}
+			return f.Fake.Execute(ctx, cmd, sink)
+		}},
 		"KnowsNoConflict": {"Identity/AnotherSpecificationIsAConflict", func(f faulty, ctx context.Context, cmd rdevexec.Command, sink func([]rdevexec.Line) error) (rdevexec.Result, error) {
 			r, err := f.Fake.Execute(ctx, cmd, sink)
 			if errors.Is(err, rdevexec.ErrConflict) {
