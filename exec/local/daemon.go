@@ -59,7 +59,7 @@ func openDaemon(config Config) (runner, error) {
 	return remote{client, config.Shim.Leave}, nil
 }
 
-func (r remote) instance(ctx context.Context) (string, error) { return r.Instance(ctx) }
+func (r remote) instance(ctx context.Context) (string, error) { return r.Incarnation(ctx) }
 
 func (r remote) close(ctx context.Context) error {
 	var err error

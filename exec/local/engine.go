@@ -22,7 +22,7 @@ func openEngine(config Config) (runner, error) {
 	return engine{e}, nil
 }
 
-func (e engine) instance(context.Context) (string, error) { return e.Instance(), nil }
+func (e engine) instance(context.Context) (string, error) { return e.Incarnation(), nil }
 func (e engine) close(ctx context.Context) error          { return e.Close(ctx) }
 
 func (e engine) forget(_ context.Context, id string) error { return e.Forget(id) }

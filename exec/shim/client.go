@@ -111,13 +111,13 @@ func (c *Client) Close() {
 	c.work.Wait()
 }
 
-// Instance returns Engine.Instance of the engine that is there now.
-func (c *Client) Instance(ctx context.Context) (string, error) {
+// Incarnation returns Engine.Incarnation of the engine that is there now.
+func (c *Client) Incarnation(ctx context.Context) (string, error) {
 	l, err := c.connected(ctx, time.Now().Add(c.config.Patience), true)
 	if err != nil {
-		return "", fmt.Errorf("exec/shim: instance: %w", err)
+		return "", fmt.Errorf("exec/shim: incarnation: %w", err)
 	}
-	return l.server.Instance, nil
+	return l.server.incarnation(), nil
 }
 
 // Cancel is Engine.Cancel over the connection, and tries until ctx ends: only

@@ -189,7 +189,7 @@ func TestClient(t *testing.T) {
 		_, err = c.Execute(ended, t.TempDir(), command("never", "true"), discard)
 		is.True(errors.Is(err, exec.ErrNotStarted))
 		is.True(c.Cancel(ctx, "never") != nil) // nothing was seen
-		_, err = c.Instance(ctx)
+		_, err = c.Incarnation(ctx)
 		is.True(err != nil)
 	})
 

@@ -26,6 +26,13 @@
 // not fsynced: it survives the death of the process that hosts the engine, not
 // that of the machine. With Options.Volatile the same holds for records.
 //
+// An ID that is not there was not always new: ended commands are deleted after a
+// while, or when there are many. A command that may have been started before
+// (exec.Command.Resume) is therefore started only if its Target.Instance names
+// this very engine, which keeps in mind all the IDs that it ever had. Another
+// engine, or one of a folder that was wiped, answers exec.ErrOutcomeUnknown or
+// exec.ErrLost.
+//
 // # Processes
 //
 // Each command is the leader of a session and process group of its own and
@@ -78,7 +85,8 @@
 //
 //	environ (16)  on channel 0, before all others: the environment of the
 //	              commands that it starts
-//	execute (17)  a command to run or follow, and the first credit
+//	execute (17)  a command to run or follow, whether it may have been started
+//	              before, and the first credit
 //	credit  (18)  u32: so many bytes of lines more may be sent
 //	end     (19)  the command is to be cancelled; its end is still told
 //	detach  (20)  no more of it is wanted; it goes on

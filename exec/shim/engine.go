@@ -2,6 +2,7 @@ package shim
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -28,6 +29,7 @@ type Engine struct {
 	dir            string
 	options        Options
 	instance       string
+	name           string // of this engine, see Incarnation
 	bootID         string
 	lock           *os.File
 	null           *os.File // what commands without Stdin read
@@ -48,6 +50,7 @@ type Engine struct {
 	deserted   bool      // see desert
 	visited    time.Time // likewise
 	commands   map[string]*command
+	forgotten  forgotten
 	ended      int
 	endedBytes int64
 	unsynced   []string // folders whose outcome may not be on the disk
@@ -93,6 +96,7 @@ func open(dir string, options Options) (_ *Engine, err error) {
 		dir:            dir,
 		options:        options,
 		instance:       instance,
+		name:           rand.Text(),
 		bootID:         bootID(),
 		lock:           lock,
 		null:           null,
@@ -126,6 +130,13 @@ func open(dir string, options Options) (_ *Engine, err error) {
 // engine that opens it, another one if the folder was wiped in between.
 func (e *Engine) Instance() string { return e.instance }
 
+// Incarnation is Instance with a name of this engine, which the next one that
+// opens the folder does not have. Either is a Target.Instance. One that is the
+// engine's Incarnation says that the command cannot have been started before it
+// was opened: the engine remembers of each ID whether it ever had it, and starts
+// a command with Resume that it never had.
+func (e *Engine) Incarnation() string { return e.name + incarnationSep + e.instance }
+
 // Execute runs cmd in the folder workspace, or follows it if its ID runs here
 // or has ended here and is remembered. Its semantics are those of
 // exec.Executor; workspace stands for the target. It is opened only if the
@@ -148,7 +159,7 @@ func (e *Engine) Execute(ctx context.Context, workspace string, cmd exec.Command
 }
 
 func (e *Engine) checkInstance(cmd exec.Command) error {
-	if cmd.Target.Instance != "" && cmd.Target.Instance != e.instance {
+	if cmd.Target.Instance != "" && folderOf(cmd.Target.Instance) != e.instance {
 		return fmt.Errorf("exec/shim: execute %s: %w: its state folder is gone", cmd.ID, exec.ErrLost)
 	}
 	return nil
@@ -160,6 +171,9 @@ func (e *Engine) attach(ctx context.Context, workspace string, cmd exec.Command,
 	digest := cmd.Digest()
 	if c, err := e.find(cmd, digest); c != nil || err != nil {
 		return c, err
+	}
+	if ctx.Err() != nil && cmd.Resume {
+		return nil, unknownError(cmd.ID)
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("exec/shim: execute %s: %w: %w", cmd.ID, exec.ErrNotStarted, context.Cause(ctx))
@@ -191,6 +205,8 @@ func (e *Engine) findLocked(cmd exec.Command, digest string) (*command, error) {
 	case !ok && cmd.After > 0:
 		// The caller has lines of it, so it ran. It must not run again.
 		return nil, fmt.Errorf("exec/shim: execute %s: %w: it is not remembered here", cmd.ID, exec.ErrLost)
+	case !ok && cmd.Resume && (cmd.Target.Instance != e.Incarnation() || e.forgotten.mayHave(cmd.ID)):
+		return nil, unknownError(cmd.ID)
 	case !ok:
 		return nil, nil
 	case c.digest != digest:
@@ -198,6 +214,11 @@ func (e *Engine) findLocked(cmd exec.Command, digest string) (*command, error) {
 	}
 	c.followers++
 	return c, nil
+}
+
+// unknownError is for a command that may have been started before.
+func unknownError(id string) error {
+	return fmt.Errorf("exec/shim: execute %s: %w: it is not known here, if it ever was", id, exec.ErrOutcomeUnknown)
 }
 
 // claim makes c the command with its ID, unless there is one by now.

@@ -26,6 +26,9 @@ const redeliverFor = time.Minute
 //     exec.ErrOutcomeUnknown. If Dial or the server says that the target is
 //     gone, or another one, it is exec.ErrLost.
 //   - exec.ErrDetached leaves the command running, and returns at once.
+//   - A command with Resume is followed, or started if its Target.Instance is
+//     the engine's Incarnation; one without an Instance is followed alone. Where
+//     it is not known, it is exec.ErrOutcomeUnknown.
 //
 // Whatever is tried again, the command is started once: the engine knows it by
 // its ID, and the request names the incarnation of the state folder that it
@@ -39,11 +42,15 @@ func (c *Client) Execute(ctx context.Context, workspace string, cmd exec.Command
 	}
 	x := &execution{client: c, workspace: workspace, cmd: cmd, sink: sink, next: cmd.After + 1}
 	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return exec.Result{}, x.notStarted(context.Cause(ctx))
+	case c.slots <- struct{}{}: // though ctx may have ended: what is known is to be cancelled
+	default:
+		select {
+		case c.slots <- struct{}{}:
+		case <-ctx.Done():
+			return exec.Result{}, x.notStarted(context.Cause(ctx))
+		}
 	}
+	defer func() { <-c.slots }()
 	result, err := x.run(ctx)
 	if err == nil && x.sinkErr != nil {
 		err = x.sinkErr
@@ -219,7 +226,9 @@ func (x *execution) request(l *line, ch *channel) error {
 	r.cmd.After = x.next - 1
 	r.noStart = x.accepted ||
 		x.sent.IsZero() && !x.ending.IsZero() ||
-		!x.sent.IsZero() && time.Since(x.sent) > redeliverFor
+		!x.sent.IsZero() && time.Since(x.sent) > redeliverFor ||
+		x.cmd.Resume && x.cmd.Target.Instance == ""
+	r.cmd.Resume = x.cmd.Resume && !r.noStart
 	x.consumed = 0
 	if r.cmd.Target.Instance == "" {
 		r.cmd.Target.Instance = l.server.Instance
@@ -286,6 +295,8 @@ func (x *execution) failed(told error) error {
 		return fmt.Errorf("exec/shim: execute %s: %w: it is not remembered any more", x.cmd.ID, exec.ErrLost)
 	case !x.sent.IsZero():
 		return fmt.Errorf("exec/shim: execute %s: %w: it is not known any more, if it ever was", x.cmd.ID, exec.ErrOutcomeUnknown)
+	case x.cmd.Resume:
+		return unknownError(x.cmd.ID)
 	}
 	return x.notStarted(x.cause)
 }

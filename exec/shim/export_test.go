@@ -15,6 +15,12 @@ func BuildFrame(first uint64, stream exec.Stream, at time.Time, lines ...string)
 	return b.seal(first, stream, at)
 }
 
+// Forgets returns a forgotten, by its methods.
+func Forgets() (add func(id string), mayHave func(id string) bool) {
+	f := new(forgotten)
+	return f.add, f.mayHave
+}
+
 // ReadFrame decodes the frame that begins b with its lines, and returns its
 // size.
 func ReadFrame(b []byte) ([]exec.Line, int, error) {

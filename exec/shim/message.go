@@ -30,12 +30,20 @@ type hello struct {
 type helloAbout struct {
 	Build        string   `json:"build,omitempty"`
 	Instance     string   `json:"instance,omitempty"`
+	Engine       string   `json:"engine,omitempty"` // its name, see Engine.Incarnation
 	Capabilities []string `json:"capabilities,omitempty"`
 	PID          int      `json:"pid,omitempty"`
 	// Pack says that the client takes lines packed.
 	Pack bool `json:"pack,omitempty"`
 	// Drain asks a server that speaks no version of the client's to drain.
 	Drain bool `json:"drain,omitempty"`
+}
+
+func (a helloAbout) incarnation() string {
+	if a.Engine == "" { // it proves nothing
+		return a.Instance
+	}
+	return a.Engine + incarnationSep + a.Instance
 }
 
 func (h hello) encode() []byte {
@@ -69,13 +77,30 @@ type executeRequest struct {
 	noStart   bool   // follow the command if it is known, else say so
 }
 
+// What may be done with a command, bit by bit.
+const (
+	flagNoStart = 1 << iota
+	flagResume
+	flagsEnd
+)
+
+func (r executeRequest) flags() (flags uint64) {
+	if r.noStart {
+		flags |= flagNoStart
+	}
+	if r.cmd.Resume {
+		flags |= flagResume
+	}
+	return flags
+}
+
 // maxRequest is more than the longest request that can be valid.
 const maxRequest = exec.MaxStdin + 2*exec.MaxArgBytes + 2*exec.MaxEnvBytes + 64<<10
 
 func (r executeRequest) encode() []byte {
 	c := r.cmd
 	e := encoder(make([]byte, 0, 512+len(c.Stdin)))
-	e.bool(r.noStart)
+	e.uint(r.flags())
 	e.uint(uint64(r.window))
 	e.text(r.workspace)
 	e.uint(c.After)
@@ -100,7 +125,8 @@ func (r executeRequest) encode() []byte {
 func decodeExecute(b []byte) (executeRequest, error) {
 	d := decoder{rest: b}
 	var r executeRequest
-	r.noStart = d.bool()
+	flags := d.uint()
+	r.noStart, r.cmd.Resume = flags&flagNoStart != 0, flags&flagResume != 0
 	window := d.uint()
 	r.workspace = d.text()
 	c := &r.cmd
@@ -128,7 +154,7 @@ func decodeExecute(b []byte) (executeRequest, error) {
 	} else if len(d.rest) > 0 {
 		d.bad = true
 	}
-	if window > maxWindow {
+	if window > maxWindow || flags >= flagsEnd {
 		d.bad = true
 	}
 	r.window = uint32(window)

@@ -113,6 +113,7 @@ func (e *Engine) forgetLocked(c *command) (string, error) {
 		return "", err
 	}
 	delete(e.commands, c.id)
+	e.forgotten.add(c.id)
 	e.ended--
 	e.endedBytes -= c.log.bytes()
 	return gone, nil

@@ -197,7 +197,7 @@ func (s *Server) greet(l *link) (pack bool, err error) {
 }
 
 func (s *Server) about() helloAbout {
-	about := helloAbout{Build: s.options.Build, Instance: s.engine.instance, PID: os.Getpid()}
+	about := helloAbout{Build: s.options.Build, Instance: s.engine.instance, Engine: s.engine.name, PID: os.Getpid()}
 	if s.engine.options.Subreaper {
 		about.Capabilities = append(about.Capabilities, "subreaper")
 	}

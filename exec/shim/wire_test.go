@@ -170,7 +170,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add(shim.ExecuteRequest("/w", cmd))
 	cmd.Env = map[string]string{"A": "b"}
 	cmd.Stdin = []byte("in")
-	cmd.After = 9
+	cmd.After, cmd.Resume = 9, true
 	f.Add(shim.ExecuteRequest("", cmd))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if !shim.CheckRequest(data) {
