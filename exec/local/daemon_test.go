@@ -174,6 +174,55 @@ func TestDaemon(t *testing.T) {
 		is.Equal(result.ExitCode, 4)
 	})
 
+	t.Run("CommandsOutliveTheirTarget", func(t *testing.T) {
+		is := is.New(t)
+		x, dir := newDaemonExecutor(t, true)
+		target, err := x.Locate(ctx, "here")
+		is.NoErr(err)
+		begin := func(id, script string) exec.Command {
+			cmd := command(id, script)
+			cmd.Target = target
+			_, err := x.Execute(ctx, cmd, func([]exec.Line) error { return exec.ErrDetached })
+			is.True(errors.Is(err, exec.ErrDetached))
+			cmd.Resume = true
+			return cmd
+		}
+		follow := begin("follow", "echo up; while [ ! -e go ]; do sleep 0.02; done; exit 4")
+		cancel, kill := begin("cancel", "echo up; sleep 600"), begin("kill", "trap '' TERM; echo up; sleep 600")
+		closeExecutor(t, x)
+
+		// A server that was started elsewhere, on the same data.
+		elsewhere, err := local.New(local.Config{
+			Dir:     dir,
+			Targets: local.Folders(map[string]string{"there": t.TempDir()}),
+			Shim:    &local.Shim{Command: program(), Leave: true},
+		})
+		is.NoErr(err)
+		t.Cleanup(func() { closeExecutor(t, elsewhere) })
+		is.NoErr(elsewhere.Cancel(ctx, cancel.Target, cancel.ID))
+		is.NoErr(elsewhere.Kill(ctx, kill.Target, kill.ID))
+		for _, cmd := range []exec.Command{cancel, kill} {
+			result, err := elsewhere.Execute(ctx, cmd, nothing)
+			is.NoErr(err)
+			is.Equal(result.Reason, exec.Canceled)
+		}
+		is.NoErr(os.WriteFile(filepath.Join(filepath.Dir(dir), "go"), nil, 0o600))
+		result, err := elsewhere.Execute(ctx, follow, nothing)
+		is.NoErr(err)
+		is.Equal(result.ExitCode, 4)
+		is.NoErr(elsewhere.Forget(ctx, follow.Target, follow.ID))
+
+		again := follow // it was started, and is not remembered
+		_, err = elsewhere.Execute(ctx, again, nothing)
+		is.True(errors.Is(err, exec.ErrOutcomeUnknown))
+		again.ID = "never" // it was not, and there is nowhere to start it
+		_, err = elsewhere.Execute(ctx, again, nothing)
+		is.True(errors.Is(err, exec.ErrTargetNotFound))
+		again.Resume = false
+		_, err = elsewhere.Execute(ctx, again, nothing)
+		is.True(errors.Is(err, exec.ErrTargetNotFound))
+	})
+
 	t.Run("CloseCancelsCommandsAndEndsTheDaemon", func(t *testing.T) {
 		is := is.New(t)
 		x, dir := newDaemonExecutor(t, false)

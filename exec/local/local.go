@@ -67,7 +67,7 @@ func Folders(folders map[string]string) func(string) (string, bool) {
 
 // Executor runs commands as children of this process or of a daemon. It
 // implements exec.Executor and exec.Locator; every target has the same
-// Instance, that of the state folder.
+// Instance, that of the state folder and of who runs its commands now.
 type Executor struct {
 	runner  runner
 	targets func(string) (string, bool)
@@ -80,6 +80,7 @@ var (
 )
 
 // A runner runs commands in folders: an engine in this process, or a daemon's.
+// Without a folder, it follows those that it knows.
 type runner interface {
 	Execute(ctx context.Context, folder string, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error)
 	Cancel(ctx context.Context, id string) error
@@ -112,40 +113,40 @@ func New(config Config) (*Executor, error) {
 }
 
 // Execute implements exec.Executor. A command that was started goes on or ends
-// wherever its target points by now; only a new one needs the target's folder.
+// wherever its target points by now, and also if there is no such target any
+// more; only a new one needs the target's folder.
 func (x *Executor) Execute(ctx context.Context, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error) {
 	if err := cmd.Validate(); err != nil {
 		return exec.Result{}, err
 	}
 	folder, ok := x.targets(cmd.Target.Name)
-	if !ok {
+	if !ok && cmd.Target.Instance == "" && cmd.After == 0 && !cmd.Resume { // it cannot have been started
 		return exec.Result{}, notFound(cmd.Target.Name)
 	}
-	return x.runner.Execute(ctx, folder, cmd, sink)
+	if !ok {
+		folder = "" // nothing is started there
+	}
+	result, err := x.runner.Execute(ctx, folder, cmd, sink)
+	if !ok && errors.Is(err, exec.ErrTargetNotReady) {
+		err = notFound(cmd.Target.Name)
+	}
+	return result, err
 }
 
-// Cancel implements exec.Executor.
-func (x *Executor) Cancel(ctx context.Context, target exec.Target, id string) error {
-	if _, ok := x.targets(target.Name); !ok {
-		return notFound(target.Name)
-	}
+// Cancel implements exec.Executor. It needs no folder, and so no target that is
+// there: the state folder knows the command.
+func (x *Executor) Cancel(ctx context.Context, _ exec.Target, id string) error {
 	return x.runner.Cancel(ctx, id)
 }
 
-// Kill implements exec.Killer.
-func (x *Executor) Kill(ctx context.Context, target exec.Target, id string) error {
-	if _, ok := x.targets(target.Name); !ok {
-		return notFound(target.Name)
-	}
+// Kill implements exec.Killer, likewise.
+func (x *Executor) Kill(ctx context.Context, _ exec.Target, id string) error {
 	return x.runner.Kill(ctx, id)
 }
 
-// Forget implements exec.Forgetter: the state folder belongs to this Executor
-// alone.
-func (x *Executor) Forget(ctx context.Context, target exec.Target, id string) error {
-	if _, ok := x.targets(target.Name); !ok {
-		return notFound(target.Name)
-	}
+// Forget implements exec.Forgetter, likewise: the state folder belongs to this
+// Executor alone.
+func (x *Executor) Forget(ctx context.Context, _ exec.Target, id string) error {
 	return x.runner.forget(ctx, id)
 }
 

@@ -60,7 +60,11 @@ func TestTargets(t *testing.T) {
 		_, err := x.Locate(ctx, "nowhere")
 		is.True(errors.Is(err, exec.ErrTargetNotFound))
 		is.True(errors.Is(execute(exec.Target{Name: "nowhere"}), exec.ErrTargetNotFound))
-		is.True(errors.Is(x.Cancel(ctx, exec.Target{Name: "nowhere"}, "id"), exec.ErrTargetNotFound))
+		target, err := x.Locate(ctx, "here")
+		is.NoErr(err)
+		target.Name = "nowhere"
+		is.True(errors.Is(execute(target), exec.ErrTargetNotFound))       // nothing runs in no folder
+		is.NoErr(x.Cancel(ctx, exec.Target{Name: "nowhere"}, "id-never")) // as an unknown ID anywhere
 	})
 
 	t.Run("AMissingFolderIsNotReady", func(t *testing.T) {

@@ -140,7 +140,7 @@ func (e *Engine) Incarnation() string { return e.name + incarnationSep + e.insta
 // Execute runs cmd in the folder workspace, or follows it if its ID runs here
 // or has ended here and is remembered. Its semantics are those of
 // exec.Executor; workspace stands for the target. It is opened only if the
-// command is started: exec.ErrTargetNotReady if it is no folder.
+// command is started: exec.ErrTargetNotReady if it is no folder, or empty.
 //
 // A panic of sink goes through to the caller and leaves the command running.
 func (e *Engine) Execute(ctx context.Context, workspace string, cmd exec.Command, sink func([]exec.Line) error) (exec.Result, error) {

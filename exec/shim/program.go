@@ -59,6 +59,9 @@ func lookupEnv(env []string, name string) (string, bool) {
 // workspace also after all symbolic links have been followed.
 func resolveDir(workspace, dir string) (string, error) {
 	root, err := filepath.Abs(workspace)
+	if workspace == "" { // Abs takes it for where this process happens to be
+		err = fs.ErrInvalid
+	}
 	if err == nil {
 		root, err = filepath.EvalSymlinks(root)
 	}
