@@ -29,12 +29,15 @@ func (x *Executor) attach(ctx context.Context, cmd exec.Command) (*command, erro
 	switch {
 	case x.closed:
 		return nil, fmt.Errorf("%w: the executor is closed", exec.ErrNotStarted)
-	case err != nil && !errors.Is(err, exec.ErrTargetNotReady):
-		return nil, err
+	case errors.Is(err, exec.ErrLost):
+		return nil, err // which says what became of the pod
 	case cmd.After > 0:
 		// The caller has lines of it, so it ran, and this process does not know
 		// it. It must not run again.
 		return nil, fmt.Errorf("%w: it ran in direct mode and ended with the process that ran it", exec.ErrLost)
+	case cmd.Resume:
+		// Nothing but the process that ran it, if one did, could tell.
+		return nil, fmt.Errorf("%w: if it ran, it was in direct mode, and it ended with the process that ran it", exec.ErrOutcomeUnknown)
 	case err != nil:
 		return nil, err
 	case ctx.Err() != nil:

@@ -31,7 +31,12 @@
 //   - says how the command ended, behind its output, on both streams. Only that
 //     is an outcome. A stream that ends without it is exec.ErrOutcomeUnknown,
 //     or exec.ErrLost with the reason from the pod's status where the pod or
-//     the container is gone. Nothing is ever started twice.
+//     the container is gone.
+//
+// Nothing is ever started twice. Above all, a command that may have been started
+// by a process that is gone (exec.Command.Resume) is not, unless it was to run
+// under a shim that has run since before and never had it; where nobody
+// remembers it, it is exec.ErrOutcomeUnknown.
 //
 // Output is taken from the connection as fast as it comes and kept beside this
 // process (in memory, and in a temporary file when it grows), because a reader
@@ -57,7 +62,8 @@
 // mode. What it cannot promise: a command is followed over one connection, and
 // is killed when that breaks, which is exec.ErrOutcomeUnknown; if it cannot be
 // killed for a minute, because the API server is away for longer, the error says
-// that it may still run, and Cancel tries again. Timeouts are kept by this
+// that it may still run, and Cancel tries again. No other process can tell how a
+// command ended. Timeouts are kept by this
 // process: if it dies, its commands go on, without a timeout and for nobody. An
 // exit code of 128+n is reported as signal n, because a shell does not tell the
 // two apart. Processes that left the session of the command and wiped their

@@ -139,7 +139,12 @@ func (x *Executor) execute(ctx context.Context, cmd exec.Command, sink func([]ex
 	ctx, stream := x.span(ctx, "kube.stream")
 	if s != nil {
 		stream.in(s.place)
-		cmd.Target.Instance = "" // the supervisor is that instance's; it has names of its own
+		// The supervisor is that instance's, and has names of its own. A new
+		// command may be started by any engine, also if that was replaced since.
+		_, incarnation := splitInstance(cmd.Target.Instance)
+		if cmd.Target.Instance = ""; cmd.Resume {
+			cmd.Target.Instance = incarnation
+		}
 		result, err := s.client.Execute(ctx, s.placement().workspace, cmd, sink)
 		stream.end(err)
 		return result, err
@@ -233,7 +238,25 @@ func (x *Executor) Locate(ctx context.Context, name string) (exec.Target, error)
 	if err != nil {
 		return exec.Target{}, fmt.Errorf("exec/kube: locate %s: %w", name, err)
 	}
-	return exec.Target{Name: name, Instance: p.instance()}, nil
+	return exec.Target{Name: name, Instance: withShim(p.instance(), x.incarnation(p))}, nil
+}
+
+// incarnation returns that of the place's shim, or "" if it is not known yet.
+func (x *Executor) incarnation(p place) string {
+	x.mu.Lock()
+	s := x.supervisors[p.instance()]
+	x.mu.Unlock()
+	if s == nil {
+		return ""
+	}
+	select {
+	case <-s.ready:
+		if s.err == nil {
+			return s.client.LastIncarnation()
+		}
+	default: // it is being placed
+	}
+	return ""
 }
 
 // Close leaves commands under a shim running: calls of Execute return an error

@@ -29,10 +29,27 @@ type place struct {
 	volumes     []string // where the shim may be placed
 }
 
-// instance is what Locate tells: it changes when the pod is replaced, under the
-// same name too, and when the container restarts.
+// instance names the place: it changes when the pod is replaced, under the same
+// name too, and when the container restarts.
 func (p place) instance() string {
 	return fmt.Sprintf("%s/%s/%d", p.uid, p.containerID, p.restarts)
+}
+
+// withShim is what Locate tells: the instance of a place, and the incarnation of
+// its shim if that is known. See exec.Command.Resume for what that is for.
+func withShim(instance, incarnation string) string {
+	if incarnation == "" {
+		return instance
+	}
+	uid, rest, _ := strings.Cut(instance, "/")
+	return uid + "@" + incarnation + "/" + rest
+}
+
+// splitInstance takes apart what withShim has put together.
+func splitInstance(target string) (instance, incarnation string) {
+	head, rest, _ := strings.Cut(target, "/")
+	uid, incarnation, _ := strings.Cut(head, "@")
+	return uid + "/" + rest, incarnation
 }
 
 func (p place) String() string { return fmt.Sprintf("%s/%s[%s]", p.namespace, p.pod, p.container) }
@@ -83,6 +100,7 @@ func containerOf(pod *corev1.Pod, set ProjectSettings) string {
 // that alone, whatever pods have come since and whatever the settings say now.
 func (w *watcher) resolve(ctx context.Context, target exec.Target) (place, error) {
 	if target.Instance != "" {
+		target.Instance, _ = splitInstance(target.Instance)
 		return w.resolveInstance(ctx, target)
 	}
 	pods := w.byName(target.Name)

@@ -54,6 +54,11 @@ func (x *Executor) supervisor(ctx context.Context, p place) (*supervisor, error)
 	}
 	x.mu.Unlock()
 	select {
+	case <-s.ready: // though ctx may have ended: what is known is to be cancelled
+		return s, s.err
+	default:
+	}
+	select {
 	case <-s.ready:
 		return s, s.err
 	case <-ctx.Done():

@@ -79,6 +79,7 @@ type Client struct {
 	mu       sync.Mutex
 	waiting  int
 	line     *line         // the connection, or nil
+	last     string        // Engine.Incarnation at the end of the last one
 	failure  error         // of the last attempt to get one
 	failures int           // attempts
 	changed  chan struct{} // closed when line or failure change
@@ -118,6 +119,14 @@ func (c *Client) Incarnation(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("exec/shim: incarnation: %w", err)
 	}
 	return l.server.incarnation(), nil
+}
+
+// LastIncarnation is Incarnation as the last connection told it, or "" before
+// there was one. It never waits.
+func (c *Client) LastIncarnation() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
 }
 
 // Cancel is Engine.Cancel over the connection, and tries until ctx ends: only

@@ -79,7 +79,7 @@ func (c *Client) publish(l *line, err error) {
 		c.failure = err
 		c.failures++
 	} else if l != nil {
-		c.failure = nil
+		c.failure, c.last = nil, l.server.incarnation()
 	}
 	close(c.changed)
 	c.changed = make(chan struct{})
