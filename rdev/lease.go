@@ -105,7 +105,7 @@ func (s *Service) renew(ctx context.Context) error {
 	}
 	for _, w := range workers { // not held any more, or just ended
 		if !w.ending.Load() {
-			w.cancel(errLeaseLost)
+			w.loseLease()
 		}
 	}
 	return nil

@@ -174,7 +174,7 @@ func asStored(c Command) Command {
 	c.Owner, c.Audit, c.Gate = "", nil, Gate{}
 	c.Argv = slices.Clone(c.Argv)
 	c.Spec.Argv, c.Spec.Env, c.Spec.Stdin = slices.Clone(c.Spec.Argv), maps.Clone(c.Spec.Env), slices.Clone(c.Spec.Stdin)
-	c.Spec.After = 0
+	c.Spec.After, c.Spec.Resume = 0, false
 	times := []*time.Time{&c.CreatedAt, &c.StartedAt, &c.EndedAt, &c.CancelRequestedAt, &c.WaitUntil}
 	if c.Result != nil {
 		result := *c.Result

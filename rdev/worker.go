@@ -20,6 +20,9 @@ type worker struct {
 	// by its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	// owned ends when another Service has taken the command over.
+	owned  context.Context
+	disown context.CancelFunc
 	// published is the Seq of the last event in the stream; while the command
 	// executes, it is the outbox's.
 	published uint64
@@ -31,6 +34,8 @@ type worker struct {
 	// told is what was published when the worker began to execute.
 	told  uint64
 	fresh bool
+	// resumed says that another worker may have started the command.
+	resumed bool
 	// watch follows the output of a claude, nil for other commands.
 	watch *claudeWatch
 	// begun is cmd as it was when the worker began, for others to read.
@@ -47,6 +52,8 @@ type worker struct {
 // caller has entered. A command is fresh if no worker can have had it before.
 func (s *Service) launch(cmd Command, fresh bool) {
 	w := &worker{s: s, cmd: cmd, fresh: fresh, begun: cmd, done: make(chan struct{})}
+	w.resumed = !fresh && cmd.State == StateRunning
+	w.owned, w.disown = context.WithCancel(context.WithoutCancel(s.base))
 	w.masking.set = s.masksOf(cmd.Spec.Env)
 	w.ctx, w.cancel = context.WithCancelCause(s.base)
 	w.outbox = newOutbox(w.publish, w.cancel)
@@ -57,6 +64,7 @@ func (s *Service) launch(cmd Command, fresh bool) {
 	if s.running[cmd.ID] != nil {
 		s.mu.Unlock()
 		w.cancel(nil)
+		w.disown()
 		s.workers.Done()
 		return
 	}
@@ -72,13 +80,14 @@ func (s *Service) launch(cmd Command, fresh bool) {
 			delete(s.running, cmd.ID)
 			s.mu.Unlock()
 			w.cancel(nil)
+			w.disown()
 			s.queue.kick() // its place is free
 		}()
 		end := w.traced()
 		err := w.run()
 		end(err)
 		switch {
-		case err == nil, errors.Is(context.Cause(w.ctx), errLeaseLost):
+		case err == nil, w.owned.Err() != nil:
 		case errors.Is(err, exec.ErrDetached):
 			w.release()
 		default:
@@ -105,12 +114,9 @@ func (w *worker) run() error {
 	w.watch = w.newWatch()
 	defer w.watch.stop()
 	w.checkKey()
-	if w.cmd.State == StateRunning && !w.fresh { // another worker may have published
+	if w.resumed { // another worker may have published
 		ended, err := w.catchUp()
 		if err != nil || ended {
-			return err
-		}
-		if err := w.replay(); err != nil {
 			return err
 		}
 	}
@@ -122,6 +128,11 @@ func (w *worker) run() error {
 	}
 	if w.cmd.State != StateRunning { // cancelled, or there was no target to run in
 		return nil
+	}
+	if w.resumed {
+		if err := w.replay(); err != nil {
+			return err
+		}
 	}
 	result, err := w.execute()
 	detached := errors.Is(err, exec.ErrDetached)
@@ -181,6 +192,11 @@ func (w *worker) begin() error {
 		return w.finish(exec.Result{}, err)
 	}
 	return w.update("record start", func(c *Command) error {
+		if c.State == StateRunning {
+			// Another owner was quicker; or this one was, and has not heard of it.
+			w.resumed = true
+			return nil
+		}
 		c.State, c.StartedAt, c.Spec.Target = running.State, running.StartedAt, running.Spec.Target
 		return nil
 	})
@@ -191,6 +207,8 @@ func (w *worker) execute() (exec.Result, error) {
 	w.queued()
 	w.told, w.sent = w.published, w.published
 	spec := w.cmd.Spec
+	spec.Resume = w.resumed
+	said := false
 	deadline := time.Now().Add(startPatience)
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
 		spec.After = w.sent - min(w.sent, maskRewind)
@@ -203,6 +221,16 @@ func (w *worker) execute() (exec.Result, error) {
 			return w.publishLines(lines)
 		})
 		execution.end(result, err)
+		if w.resumed && unanswered(err) {
+			if !said {
+				said = true
+				w.s.failed(&w.begun, fmt.Errorf("rdev: go on with %s: %w; trying again until it is found", w.cmd.ID, err))
+			}
+			if err := w.awaitAnswer(wait); err != nil {
+				return exec.Result{}, err
+			}
+			continue
+		}
 		if !errors.Is(err, exec.ErrNotStarted) || time.Now().After(deadline) {
 			return result, err
 		}
@@ -339,19 +367,22 @@ func stateOf(r exec.Result) State {
 
 // failure says how a command without a Result ended.
 func (w *worker) failure(err error) (State, Code, string) {
-	code := CodeOf(err)
+	code, message := CodeOf(err), plain(err)
 	switch {
+	case w.resumed: // it may have run, whatever this worker did
 	case errors.Is(err, errCanceled), errors.Is(err, errShutdown),
 		errors.Is(err, context.Canceled) && w.ctx.Err() != nil:
 		return StateCanceled, CodeCanceled, "the command was cancelled before it started"
-	case errors.Is(err, exec.ErrLost), errors.Is(err, exec.ErrOutcomeUnknown):
-		return StateLost, code, plain(err)
-	case code == CodeInternal:
+	}
+	if code == CodeInternal {
 		// The text may hold what is not the caller's to know.
 		w.s.failed(&w.begun, fmt.Errorf("rdev: execute %s: %w", w.cmd.ID, err))
-		return StateFailed, code, "the executor failed"
+		message = "the executor failed"
 	}
-	return StateFailed, code, plain(err)
+	if errors.Is(err, exec.ErrLost) || errors.Is(err, exec.ErrOutcomeUnknown) || w.resumed && !neverRan(err) {
+		return StateLost, code, message
+	}
+	return StateFailed, code, message
 }
 
 // update changes the record and keeps the worker's copy of it.

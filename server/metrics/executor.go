@@ -49,7 +49,7 @@ func (e *executor) Execute(ctx context.Context, cmd exec.Command, sink func([]ex
 	running := e.m.running.WithLabelValues(cmd.Target.Name)
 	running.Inc()
 	defer running.Dec()
-	began, first := time.Now(), cmd.After == 0
+	began, first := time.Now(), cmd.After == 0 && !cmd.Resume
 	result, err := e.Executor.Execute(ctx, cmd, func(lines []exec.Line) error {
 		if first {
 			first = false
