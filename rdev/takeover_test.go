@@ -2,6 +2,7 @@ package rdev_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/exectest"
 	"github.com/orchard9/rdev/rdev"
+	"github.com/orchard9/rdev/stream"
 )
 
 // A road leads to an executor, or does not: then it answers with its error, in
@@ -302,4 +304,31 @@ func TestARecordThatWasRunningIsResumed(t *testing.T) {
 		is.Equal(r.asked.Load(), int64(1))
 		is.True(get(t, next, cmd.ID).StartedAt.Equal(cmd.StartedAt)) // as the first owner had it
 	})
+}
+
+// TestAQueuedCommandWhoseStreamHasEndedDoesNotRun: the process was killed after
+// it had told readers of the end, and before it was recorded.
+func TestAQueuedCommandWhoseStreamHasEndedDoesNotRun(t *testing.T) {
+	is := is.New(t)
+	p := newParts(t)
+	s := p.open(t, limited(1, 0), func(c *rdev.Config) { c.LeaveRunning = true })
+	running := runAs(t, s, key("a"), shell("sleep"))
+	cmd := runAs(t, s, key("a"), waiting("hello", time.Minute))
+	shut(t, s)
+	data, err := json.Marshal(map[string]string{"code": "CANCELED", "message": "the command was cancelled before it started", "state": "canceled"})
+	is.NoErr(err)
+	is.NoErr(p.broker.Publish(t.Context(), cmd.ID, []stream.Event{{Seq: 1, Kind: stream.Failed, Data: data}}))
+
+	r, edit := over(p, nil)
+	next := p.open(t, limited(1, 0), edit)
+	stateIs(t, next, cmd.ID, rdev.StateCanceled) // as readers were told
+	cancelled(t, next, running.ID)
+	follow(t, next, running.ID, 0)
+	got := get(t, next, cmd.ID)
+	is.Equal(got.State, rdev.StateCanceled)
+	is.Equal(got.Code, rdev.CodeCanceled)
+	is.True(got.StartedAt.IsZero())
+	is.Equal(r.asked.Load(), int64(1)) // the other one's
+	_, terminal := follow(t, next, cmd.ID, 0)
+	is.Equal(string(terminal.Data), string(data))
 }

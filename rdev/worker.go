@@ -114,7 +114,7 @@ func (w *worker) run() error {
 	w.watch = w.newWatch()
 	defer w.watch.stop()
 	w.checkKey()
-	if w.resumed { // another worker may have published
+	if !w.fresh { // another worker may have published, if only the end
 		ended, err := w.catchUp()
 		if err != nil || ended {
 			return err
