@@ -13,6 +13,7 @@ import (
 	"github.com/matryer/is"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/orchard9/rdev/exec"
@@ -31,7 +32,7 @@ func newProcess(t *testing.T, e *shim.Engine, workspace string) *Executor {
 			Name: "main", ContainerID: "containerd://22", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
 		}}},
 	}
-	w := &watcher{pods: cache.NewSharedIndexInformer(&cache.ListWatch{}, &corev1.Pod{}, 0, cache.Indexers{byLabel: indexLabel, byUID: indexUID})}
+	w := &watcher{ctx: t.Context(), client: fake.NewClientset(pod).CoreV1(), pods: cache.NewSharedIndexInformer(&cache.ListWatch{}, &corev1.Pod{}, 0, cache.Indexers{byLabel: indexLabel, byUID: indexUID})}
 	if err := w.pods.GetIndexer().Add(pod); err != nil {
 		t.Fatal(err)
 	}
@@ -129,6 +130,24 @@ func TestResume(t *testing.T) {
 		result, err := x.Execute(ended, cmd, nothing)
 		is.NoErr(err)
 		is.Equal(result.Reason, exec.Canceled)
+	})
+
+	t.Run("WhatRanInAContainerThatHasEndedIsLost", func(t *testing.T) {
+		is := is.New(t)
+		e, err := shim.Open(t.TempDir(), nil)
+		is.NoErr(err)
+		t.Cleanup(func() { is.NoErr(e.Close(context.Background())) })
+		x := newProcess(t, e, t.TempDir())
+		cmd := mark
+		cmd.Target = locate(is, x)
+		pod := x.watcher.byUID("11").DeepCopy()
+		pod.Status.Phase = corev1.PodFailed // it is not to be started again
+		pod.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 4}}
+		is.NoErr(x.watcher.pods.GetIndexer().Update(pod))
+		_, err = x.Execute(t.Context(), cmd, nothing)
+		is.True(errors.Is(err, exec.ErrLost))
+		is.True(strings.Contains(err.Error(), "exit code 4"))
+		is.NoErr(x.Cancel(t.Context(), cmd.Target, cmd.ID)) // with its container
 	})
 
 	t.Run("InDirectMode", func(t *testing.T) {
