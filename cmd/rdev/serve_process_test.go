@@ -27,11 +27,17 @@ type process struct {
 // test ends, if it still runs then.
 func startProcess(t *testing.T, env ...string) *process {
 	t.Helper()
+	return startProcessIn(t, t.TempDir(), env...)
+}
+
+// startProcessIn is startProcess with the data folder dir, which is the
+// project's, too.
+func startProcessIn(t *testing.T, dir string, env ...string) *process {
+	t.Helper()
 	program, err := exec.LookPath("rdev") // this test binary, see TestMain
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	p := &process{t: t, said: new(buffer), done: make(chan struct{})}
 	p.cmd = exec.Command(program, "serve")
 	p.cmd.Env = append([]string{

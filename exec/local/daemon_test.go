@@ -174,6 +174,27 @@ func TestDaemon(t *testing.T) {
 		is.Equal(result.ExitCode, 4)
 	})
 
+	t.Run("WhatTheDaemonNeverHadIsStartedByTheNextServer", func(t *testing.T) {
+		is := is.New(t)
+		x, dir := newDaemonExecutor(t, true)
+		cmd := command("recorded", "echo ran >>effects")
+		target, err := x.Locate(ctx, "here")
+		is.NoErr(err)
+		cmd.Target, cmd.Resume = target, true
+		closeExecutor(t, x) // it died before it could start the command
+		x = openDaemonExecutor(t, dir, true)
+		for range 2 {
+			_, err = x.Execute(ctx, cmd, nothing)
+			is.NoErr(err)
+		}
+		is.NoErr(x.Forget(ctx, cmd.Target, cmd.ID))
+		_, err = x.Execute(ctx, cmd, nothing)
+		is.True(errors.Is(err, exec.ErrOutcomeUnknown))
+		data, err := os.ReadFile(filepath.Join(filepath.Dir(dir), "effects"))
+		is.NoErr(err)
+		is.Equal(string(data), "ran\n")
+	})
+
 	t.Run("CommandsOutliveTheirTarget", func(t *testing.T) {
 		is := is.New(t)
 		x, dir := newDaemonExecutor(t, true)
