@@ -77,9 +77,8 @@ type Killer interface {
 }
 
 // A Forgetter is an Executor that can be told that nobody will ask for a command
-// again, so that its output is deleted where it ran. It is only for an executor
-// that no other process reaches: whoever calls Execute with the ID afterwards
-// starts another command.
+// again, so that its output is deleted where it ran. Whoever calls Execute with
+// the ID afterwards, without Resume, starts another command.
 type Forgetter interface {
 	// Forget deletes what is kept of an ended command. One that is not known is
 	// nil; one that has not ended is an error.

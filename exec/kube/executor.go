@@ -41,8 +41,9 @@ type Executor struct {
 const maxStarting = 16
 
 var (
-	_ exec.Executor = (*Executor)(nil)
-	_ exec.Locator  = (*Executor)(nil)
+	_ exec.Executor  = (*Executor)(nil)
+	_ exec.Locator   = (*Executor)(nil)
+	_ exec.Forgetter = (*Executor)(nil)
 )
 
 // New watches the pods and the settings in the namespace and returns when it
@@ -230,6 +231,28 @@ func (x *Executor) cancelUnknown(ctx context.Context, target exec.Target, id str
 		return fmt.Errorf("exec/kube: cancel %s, which did not run in direct mode here: %w", id, err)
 	}
 	return nil
+}
+
+// Forget implements exec.Forgetter: what a command printed is not left in its
+// pod. It asks a shim that is reached already, and no other; what it is not told
+// of goes when it is old, as does what ran in direct mode.
+func (x *Executor) Forget(ctx context.Context, target exec.Target, id string) error {
+	instance, _ := splitInstance(target.Instance)
+	x.mu.Lock()
+	s := x.supervisors[instance]
+	x.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	select {
+	case <-s.ready:
+	default: // it is being placed
+		return nil
+	}
+	if s.err != nil {
+		return nil
+	}
+	return s.client.Forget(ctx, id)
 }
 
 // Locate implements exec.Locator.
