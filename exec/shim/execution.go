@@ -27,8 +27,8 @@ const redeliverFor = time.Minute
 //     gone, or another one, it is exec.ErrLost.
 //   - exec.ErrDetached leaves the command running, and returns at once.
 //   - A command with Resume is followed, or started if its Target.Instance is
-//     the engine's Incarnation; one without an Instance is followed alone. Where
-//     it is not known, it is exec.ErrOutcomeUnknown.
+//     the engine's Incarnation and it never had it. Where it is not known, it is
+//     exec.ErrOutcomeUnknown.
 //
 // Whatever is tried again, the command is started once: the engine knows it by
 // its ID, and the request names the incarnation of the state folder that it
@@ -227,7 +227,7 @@ func (x *execution) request(l *line, ch *channel) error {
 	r.noStart = x.accepted ||
 		x.sent.IsZero() && !x.ending.IsZero() ||
 		!x.sent.IsZero() && time.Since(x.sent) > redeliverFor ||
-		x.cmd.Resume && x.cmd.Target.Instance == ""
+		x.cmd.Resume && !l.server.isAt(x.cmd.Target.Instance)
 	r.cmd.Resume = x.cmd.Resume && !r.noStart
 	x.consumed = 0
 	if r.cmd.Target.Instance == "" {

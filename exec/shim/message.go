@@ -39,6 +39,11 @@ type helloAbout struct {
 	Drain bool `json:"drain,omitempty"`
 }
 
+// isAt reports whether the instance is the server's incarnation.
+func (a helloAbout) isAt(instance string) bool {
+	return a.Engine != "" && instance == a.incarnation()
+}
+
 func (a helloAbout) incarnation() string {
 	if a.Engine == "" { // it proves nothing
 		return a.Instance

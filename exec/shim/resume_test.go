@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -165,6 +166,25 @@ func TestResumeWithoutAConnectionSaysNothing(t *testing.T) {
 	_, err := c.Execute(context.Background(), t.TempDir(), cmd, discard)
 	is.True(errors.Is(err, exec.ErrNotStarted))
 	is.True(!errors.Is(err, exec.ErrOutcomeUnknown)) // it can still be known
+}
+
+// TestResumeAsksAnotherServerOnlyToFollow: one that has no name, because it is
+// older, does not even know what Resume is.
+func TestResumeAsksAnotherServerOnlyToFollow(t *testing.T) {
+	is := is.New(t)
+	asked := make(chan []byte, 1)
+	c := newClient(t, shim.ClientConfig{Dial: fakeServer(func(conn net.Conn) {
+		_ = shim.WritePacket(conn, shim.KindHello, 0, shim.Hello(1, 1, "folder", false))
+		_, channel, request, _ := shim.ReadPacket(conn)
+		asked <- request
+		_ = shim.WritePacket(conn, shim.KindFailure, channel, []byte(`{"message":"m","codes":["unknown_command"]}`))
+		_, _ = io.Copy(io.Discard, conn)
+	})})
+	cmd := command("somewhere", "true")
+	cmd.Resume, cmd.Target.Instance = true, "folder"
+	_, err := c.Execute(context.Background(), t.TempDir(), cmd, discard)
+	is.True(errors.Is(err, exec.ErrOutcomeUnknown))
+	is.Equal((<-asked)[:2], []byte{1, 1}) // the last part; do not start it
 }
 
 func TestForgottenIDsAreNeverNew(t *testing.T) {
