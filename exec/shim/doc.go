@@ -12,7 +12,7 @@
 //
 //	lock                  held with flock while an Engine is open
 //	instance              random name of this incarnation of the folder
-//	spare/                folders of commands to come
+//	spare/                folders of commands to come, made new or of forgotten ones
 //	v1/<id>/              one command; to rename a spare to it is the claim
 //	    records.jsonl     started: digest, argv, folder, limits, never stdin or
 //	                      values of the environment, fsynced before the fork;

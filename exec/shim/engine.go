@@ -112,7 +112,7 @@ func open(dir string, options Options) (_ *Engine, err error) {
 	}
 	err = e.recover()
 	if err == nil {
-		e.spares, err = newSpares(filepath.Join(dir, spareName))
+		e.spares, err = newSpares(filepath.Join(dir, spareName), options.Volatile)
 	}
 	if err != nil {
 		null.Close()
@@ -281,7 +281,7 @@ func (e *Engine) end(ctx context.Context, id string, begin func(*command)) error
 // if the ID is unknown.
 func (e *Engine) Forget(id string) error {
 	gone, err := e.forget(id)
-	if err == nil && gone != "" {
+	if err == nil && gone != "" && !e.spares.reuse(gone) {
 		err = os.RemoveAll(gone)
 	}
 	if err != nil {
