@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(subreaperVariable); dir != "" {
 		os.Exit(subreaper(dir))
 	}
+	if name := os.Getenv(helperVariable); name != "" {
+		os.Exit(help(name))
+	}
 	goleak.VerifyTestMain(m)
 }
 

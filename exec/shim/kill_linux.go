@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -145,36 +144,46 @@ func (t *tree) look(pid int) verdict {
 		}
 		return memberOf
 	}
-	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	folder := procFolder(pid)
+	env, err := os.ReadFile(folder + "/environ")
 	switch {
-	case err != nil:
-		// Gone, or another user's: that one could not be killed either.
-		return stranger
-	case len(env) == 0:
-		s, err := readStat(pid)
-		switch {
-		case err != nil || s.dead() || s.flags&kernelThread != 0:
-			return stranger
-		case t.birth.owns(pid, s):
-			return memberOf
-		}
-		// Arguments and environment come at once: one that has arguments has
-		// no environment for good, or has it by now.
-		args, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-		if len(args) == 0 {
-			return undecided
-		}
-		if env, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ"); holdsVariable(env, t.cookie) {
-			return memberOf
-		}
-		return stranger
 	case holdsVariable(env, t.cookie):
 		// Zombies have no environment, so this one lives.
 		return memberOf
-	case t.birth != nil:
-		if s, err := readStat(pid); err == nil && !s.dead() && t.birth.owns(pid, s) {
+	case len(env) > 0 && t.birth == nil:
+		return stranger
+	}
+	s, statErr := readStat(pid)
+	if statErr != nil || s.dead() || s.flags&kernelThread != 0 {
+		return stranger
+	}
+	if s.ended() {
+		// Only its other threads have what the process is known by.
+		if folder = livingThread(pid); folder == "" {
+			return undecided
+		}
+		if env, err = os.ReadFile(folder + "/environ"); holdsVariable(env, t.cookie) {
 			return memberOf
 		}
+	}
+	switch {
+	case err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT):
+		// Another user's: that one could not be killed either.
+		return stranger
+	case t.birth.owns(pid, s):
+		return memberOf
+	case len(env) > 0:
+		return stranger
+	}
+	// It has no environment, or not yet, or not any more. Arguments and
+	// environment come at once: one that has arguments has no environment for
+	// good, or has it by now.
+	args, _ := os.ReadFile(folder + "/cmdline")
+	if len(args) == 0 {
+		return undecided
+	}
+	if env, _ := os.ReadFile(folder + "/environ"); holdsVariable(env, t.cookie) {
+		return memberOf
 	}
 	return stranger
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/shim"
+	"github.com/orchard9/rdev/internal/oddproc"
 )
 
 // marked returns the living processes whose arguments hold the mark. Tests
@@ -154,6 +155,27 @@ func TestKill(t *testing.T) {
 		is.NoErr(e.Cancel(ctx, "forks"))
 		is.Equal(marked(t, mark(5)), nil)
 		is.Equal((<-results).Reason, exec.Canceled)
+	})
+
+	t.Run("AProcessWhoseFirstThreadHasEndedDiesToo", func(t *testing.T) {
+		is := is.New(t)
+		h := newHelper(t)
+		_, result, err := run(t, e, h.shell("thread", "threads", "setsid $HELPER >/dev/null 2>&1 </dev/null &", "exit 4"))
+		is.NoErr(err)
+		is.Equal(result.ExitCode, 4)
+		is.Equal(len(result.Survivors), 0)
+		is.True(!oddproc.LivesOn(h.pid()))
+	})
+
+	t.Run("ACancelReachesAProcessWhoseFirstThreadHasEnded", func(t *testing.T) {
+		is := is.New(t)
+		h := newHelper(t)
+		cmd := h.shell("thread-cancel", "threads", "env -i "+helperVariable+"=threads setsid $HELPER >/dev/null 2>&1 </dev/null &", "echo up; sleep "+mark(6))
+		cmd.Grace = -1
+		results := executeUntil(t, e, cmd, 1)
+		is.NoErr(e.Cancel(ctx, "thread-cancel"))
+		is.Equal(len((<-results).Survivors), 0)
+		is.True(!oddproc.LivesOn(h.pid()))
 	})
 
 	t.Run("ASignalFromElsewhereIsNoCancel", func(t *testing.T) {

@@ -170,7 +170,7 @@ func (o *orphanage) isOrphan(pid int) bool {
 		return false
 	}
 	s, err := readStat(pid)
-	return err == nil && s.parent == os.Getpid() && s.state == 'Z'
+	return err == nil && s.parent == os.Getpid() && s.dead()
 }
 
 // bootTicks is the time in the unit of stat.startTime, which is 1/100 s on all

@@ -42,16 +42,39 @@ type stat struct {
 	state     byte
 	parent    int
 	flags     uint64
+	threads   int
 	startTime uint64 // in clock ticks after boot
 }
 
 const kernelThread = 0x00200000 // PF_KTHREAD
 
-// dead reports a process that executes nothing any more.
-func (s stat) dead() bool { return s.state == 'Z' || s.state == 'X' }
+// dead reports a process that executes nothing any more. One whose first thread
+// has ended is a zombie while the others live.
+func (s stat) dead() bool { return s.ended() && s.threads <= 1 }
 
-func readStat(pid int) (stat, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+// ended reports a thread that executes nothing any more: of a process, the first.
+func (s stat) ended() bool { return s.state == 'Z' || s.state == 'X' }
+
+// procFolder is where the kernel tells about a process.
+func procFolder(pid int) string { return "/proc/" + strconv.Itoa(pid) }
+
+// livingThread returns the folder of a thread that has not ended, or "".
+func livingThread(pid int) string {
+	tasks := procFolder(pid) + "/task"
+	entries, _ := os.ReadDir(tasks)
+	for _, entry := range entries {
+		folder := tasks + "/" + entry.Name()
+		if s, err := readStatIn(folder); err == nil && !s.ended() {
+			return folder
+		}
+	}
+	return ""
+}
+
+func readStat(pid int) (stat, error) { return readStatIn(procFolder(pid)) }
+
+func readStatIn(folder string) (stat, error) {
+	data, err := os.ReadFile(folder + "/stat")
 	if err != nil {
 		return stat{}, err
 	}
@@ -68,6 +91,7 @@ func readStat(pid int) (stat, error) {
 	s.state = fields[0][0]
 	s.parent, _ = strconv.Atoi(fields[1])
 	s.flags, _ = strconv.ParseUint(fields[6], 10, 64)
+	s.threads, _ = strconv.Atoi(fields[17])
 	s.startTime, _ = strconv.ParseUint(fields[19], 10, 64)
 	return s, nil
 }
