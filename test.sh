@@ -75,6 +75,7 @@ need curl curl
 if [ "$(uname)" = Linux ]; then
 	need setsid util-linux
 	need ps procps
+	need busybox busybox
 	# The race detector needs cgo, and cgo a compiler with the C library's headers.
 	need gcc gcc
 	if command -v gcc >/dev/null && ! echo '#include <stdlib.h>' | gcc -E - >/dev/null 2>&1; then missing+=(libc6-dev); fi

@@ -149,7 +149,9 @@ func runFunction(cmd exec.Command, nonce string) string {
 // process with its number, which waits for them and tells the exit code, and
 // those that carry its cookie. TERM, its grace in tenths of a second, KILL, and
 // that again until none was left twice in a row or there is no hope. The record
-// "gone" names what is still alive.
+// "gone" names what is still alive. A process whose first thread has ended is a
+// zombie while others live (the 18th word after its name counts them), and has
+// its environment in these alone.
 //
 // A session's number is not given anew while a process is in it. If the process
 // with that number is another than the script that had it, which has the cookie
@@ -160,31 +162,39 @@ const killScript = `if [ -e "/proc/$s/cmdline" ]; then
   while IFS= read -r l || [ -n "$l" ]; do y=$y$l; done <"/proc/$s/cmdline"
   case $y in ''|*"${k#*=}"*) ;; *) s= ;; esac
 fi 2>/dev/null
+dead() {
+case "$1" in
+''|X) return 0 ;;
+Z) [ "${18:-1}" -lt 2 ] ;;
+*) return 1 ;;
+esac
+}
 members() {
-m=
+m= y=
 for i in /proc/[0-9]*; do
   q=${i#/proc/}
   if [ "$q" = "$s" ] && [ -z "$a" ]; then continue; fi
   l=
   { IFS= read -r l <"$i/stat"; } 2>/dev/null
   set -- ${l##*) }
-  case "$1" in ''|Z|X) continue ;; esac
+  if dead "$@"; then continue; fi
+  if [ "$1" = Z ]; then y="$y $i/task/[0-9]*/environ"; fi
   if [ "$4" = "$s" ]; then m="$m $q"; fi
 done
-for i in $(holders); do
-  q=${i#/proc/}; q=${q%/environ}
+for i in $(holders /proc/[0-9]*/environ $y); do
+  q=${i#/proc/}; q=${q%%/*}
   l=
   { IFS= read -r l <"/proc/$q/stat"; } 2>/dev/null
   set -- ${l##*) }
-  case "$1" in ''|Z|X) continue ;; esac
+  if dead "$@"; then continue; fi
   case "$m " in *" $q "*) ;; *) m="$m $q" ;; esac
 done
 }
 if printf 'a\0b\0' | grep -qzxF b 2>/dev/null; then
-  holders() { grep -lszxF "$k" /proc/[0-9]*/environ; }
+  holders() { grep -lszxF "$k" "$@"; }
 else
   holders() {
-  for j in /proc/[0-9]*/environ; do
+  for j; do
     if tr '\0' '\n' <"$j" | grep -qxF "$k"; then echo "$j"; fi
   done 2>/dev/null
   }
