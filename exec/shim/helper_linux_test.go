@@ -1,12 +1,16 @@
 package shim_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/internal/oddproc"
@@ -22,6 +26,15 @@ func help(name string) int {
 	switch name {
 	case "threads":
 		oddproc.EndFirstThread()
+	case "undumpable": // as ssh-agent is
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			return 1
+		}
+	case "nobody": // another user
+		folder := filepath.Dir(path)
+		if err := errors.Join(os.Chmod(folder, 0o777), os.Chmod(filepath.Dir(folder), 0o777), syscall.Setuid(65534)); err != nil {
+			return 1
+		}
 	default:
 		fmt.Fprintln(os.Stderr, "there is no helper", name)
 		return 1
@@ -65,6 +78,7 @@ func newHelper(t testing.TB) *helper {
 func (h *helper) shell(id, name, start, rest string) exec.Command {
 	cmd := shell(id, start+"\nwhile [ ! -e "+h.path+" ]; do sleep 0.01; done; "+rest)
 	cmd.Env = map[string]string{"HELPER": h.binary + " " + h.path, helperVariable: name}
+	cmd.Timeout = deadline
 	return cmd
 }
 

@@ -167,12 +167,13 @@ func (t *tree) look(pid int) verdict {
 		}
 	}
 	switch {
-	case err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT):
-		// Another user's: that one could not be killed either.
-		return stranger
 	case t.birth.owns(pid, s):
 		return memberOf
 	case len(env) > 0:
+		return stranger
+	case err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT):
+		// It may not be looked at: another user's, or one that hides its memory
+		// as ssh-agent does. It can be of the command, but so can any other.
 		return stranger
 	}
 	// It has no environment, or not yet, or not any more. Arguments and

@@ -30,7 +30,10 @@ type Options struct {
 	MinFree int64
 	// Subreaper says that this process is a child subreaper and exists to host
 	// this engine alone. The engine then reaps the orphans that come to it and
-	// counts them to the commands that they descend from. Linux only.
+	// counts them to the commands that they descend from. Without it, one that
+	// has left its session is known by its environment alone, and not found if
+	// that is wiped or may not be read: that of another user, or of a process
+	// that hides its memory, as ssh-agent does. Linux only.
 	Subreaper bool
 	// Volatile says that the state is of no use after the machine went down,
 	// as that of a container is, which went with it. Then nothing is fsynced

@@ -8,15 +8,18 @@ import (
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/matryer/is"
+	"golang.org/x/sys/unix"
 
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/shim"
+	"github.com/orchard9/rdev/internal/oddproc"
 )
 
 // subreaperVariable makes the test binary a subreaper that serves an engine on
@@ -59,6 +62,31 @@ func (p process) Close() error { return p.WriteCloser.Close() }
 // and the id of that process.
 func newSubreaper(t testing.TB) (*shim.Client, int) {
 	t.Helper()
+	return startSubreaper(t, (*osexec.Cmd).Start)
+}
+
+// unprivileged starts a process that may look at and kill only what others of
+// its user may, also where this one is root.
+func unprivileged(cmd *osexec.Cmd) error {
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for ever: the thread ends with this
+		var err error
+		if os.Getuid() == 0 {
+			for _, right := range []uintptr{unix.CAP_SYS_PTRACE, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, unix.CAP_KILL} {
+				err = errors.Join(err, unix.Prctl(unix.PR_CAPBSET_DROP, right, 0, 0, 0))
+			}
+		}
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
+	}()
+	return <-started
+}
+
+func startSubreaper(t testing.TB, start func(*osexec.Cmd) error) (*shim.Client, int) {
+	t.Helper()
 	cmd := osexec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), subreaperVariable+"="+t.TempDir())
 	cmd.Stderr = os.Stderr
@@ -70,7 +98,7 @@ func newSubreaper(t testing.TB) (*shim.Client, int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -178,6 +206,36 @@ func TestSubreaper(t *testing.T) {
 		_, err = c.Execute(ctx, workspace, shell("oom", "sleep 0.2; cat /proc/self/oom_score_adj"), out.sink)
 		is.NoErr(err)
 		is.Equal(string(out.bytes(exec.Stdout)), fmt.Sprintln(min(base+300, 1000)))
+	})
+}
+
+// TestSubreaperWithoutRights: an orphan whose environment may not be read,
+// whatever it holds, is its command's because it has come to the subreaper.
+func TestSubreaperWithoutRights(t *testing.T) {
+	c, _ := startSubreaper(t, unprivileged)
+	// The parent is dead before the orphan is there.
+	const start = "(setsid $HELPER >/dev/null 2>&1 </dev/null &)"
+
+	t.Run("AnOrphanThatHidesItsMemoryIsKilled", func(t *testing.T) {
+		is := is.New(t)
+		h := newHelper(t)
+		result, err := c.Execute(context.Background(), t.TempDir(), h.shell("agent", "undumpable", start, "exit 4"), discard)
+		is.NoErr(err)
+		is.Equal(result.ExitCode, 4)
+		is.Equal(len(result.Survivors), 0)
+		is.True(!oddproc.LivesOn(h.pid()))
+	})
+
+	t.Run("AnOrphanOfAnotherUserIsASurvivor", func(t *testing.T) {
+		if os.Getuid() != 0 {
+			t.Fatal("this test runs a process as another user and needs root")
+		}
+		is := is.New(t)
+		h := newHelper(t)
+		result, err := c.Execute(context.Background(), t.TempDir(), h.shell("other", "nobody", start, "exit 5"), discard)
+		is.NoErr(err)
+		is.Equal(result.ExitCode, 5)
+		is.Equal(result.Survivors, []int{h.pid()})
 	})
 }
 
