@@ -53,6 +53,7 @@ func (t *tree) kill() (survivors []int) {
 		// fork in progress start over when a signal is pending.
 		_ = unix.Kill(-t.leader, unix.SIGKILL)
 	}
+	t.birth.end()
 	deadline := time.Now().Add(killWait)
 	window := t.pids.since(t.leader, t.forked)
 	killed := false
@@ -93,7 +94,13 @@ func (t *tree) kill() (survivors []int) {
 // which of them can only be of this tree.
 func (t *tree) members(window pidWindow) []int {
 	var found, unsure []int
-	for _, pid := range window.list() {
+	pids := window.list()
+	for _, pid := range t.birth.orphans() {
+		if !window.contains(pid) {
+			pids = append(pids, pid)
+		}
+	}
+	for _, pid := range pids {
 		switch t.look(pid) {
 		case memberOf:
 			found = append(found, pid)

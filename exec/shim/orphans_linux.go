@@ -2,8 +2,10 @@ package shim
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -18,8 +20,9 @@ import (
 // It is no command's that was started after it, and every other command that
 // runs may be its origin: if only one does, it is that one's. So an orphan is
 // killed with the last of the commands that it may descend from, and never
-// before. To the first process of a container come the orphans of others, too:
-// there they are reaped, and nothing else.
+// before; the first of them to see it kills it when all are ending. To the first
+// process of a container come the orphans of others, too: there they are reaped,
+// and nothing else.
 type orphanage struct {
 	// forking is held for reading from before a fork until the new process is
 	// known, and for writing while an orphan is reaped, which a process not
@@ -32,9 +35,16 @@ type orphanage struct {
 
 // A birth is the start of a command's main process, from before the fork.
 type birth struct {
-	home   *orphanage
-	ticks  uint64 // time, as in stat.startTime
-	leader int    // guarded by home.mu; 0 before born
+	home  *orphanage
+	ticks uint64 // time, as in stat.startTime
+
+	// Guarded by home.mu.
+	leader int  // 0 before born
+	ending bool // its processes are being killed
+	// spared are orphans that another command has left alone because they may
+	// be this one's. They are not all among the ids given out after the
+	// leader's: of what was started in the same tick, the leader may be the last.
+	spared map[int]struct{}
 }
 
 func newOrphanage(isSubreaper bool) *orphanage {
@@ -49,7 +59,7 @@ func (o *orphanage) expect() *birth {
 	if o == nil {
 		return nil
 	}
-	b := &birth{home: o, ticks: bootTicks()}
+	b := &birth{home: o, ticks: bootTicks(), spared: make(map[int]struct{})}
 	o.forking.RLock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -83,22 +93,49 @@ func (b *birth) over() {
 	b.home.mu.Lock()
 	defer b.home.mu.Unlock()
 	delete(b.home.births, b)
+	b.home.forgetLocked(b.leader) // it may have been looked at before born
+}
+
+// end is called before the command's processes are looked for. From then on no
+// orphan is left alone for its sake: it takes those itself that it may own.
+func (b *birth) end() {
+	if b == nil {
+		return
+	}
+	b.home.mu.Lock()
+	defer b.home.mu.Unlock()
+	b.ending = true
+}
+
+// orphans returns the orphans that were left alone for the command's sake.
+func (b *birth) orphans() []int {
+	if b == nil {
+		return nil
+	}
+	b.home.mu.Lock()
+	defer b.home.mu.Unlock()
+	return slices.Collect(maps.Keys(b.spared))
 }
 
 // owns reports whether the process is an orphan that can only be of this
-// command.
+// command, or of others that end as well.
 func (b *birth) owns(pid int, s stat) bool {
 	if self := os.Getpid(); b == nil || self == 1 || s.parent != self || s.startTime < b.ticks {
 		return false
 	}
 	b.home.mu.Lock()
 	defer b.home.mu.Unlock()
+	owned := true
 	for other := range b.home.births {
-		if other.leader == pid || other != b && other.ticks <= s.startTime {
+		switch {
+		case other.leader == pid:
 			return false
+		case other != b && !other.ending && other.ticks <= s.startTime:
+			other.spared[pid] = struct{}{}
+			owned = false
 		}
 	}
-	return true
+	return owned
 }
 
 // reapOrphans reaps what the command has left behind, so that not even zombies
@@ -159,8 +196,22 @@ func (o *orphanage) reapAll() {
 					break
 				}
 			}
+			o.forget(pid)
 		}
 		o.forking.Unlock()
+	}
+}
+
+// forget says that the process is dead.
+func (o *orphanage) forget(pid int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.forgetLocked(pid)
+}
+
+func (o *orphanage) forgetLocked(pid int) {
+	for b := range o.births {
+		delete(b.spared, pid)
 	}
 }
 

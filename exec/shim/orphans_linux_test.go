@@ -102,6 +102,7 @@ func startSubreaper(t testing.TB, start func(*osexec.Cmd) error) (*shim.Client, 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		stdin.Close() // also if nobody has dialed
 		if err := cmd.Wait(); err != nil {
 			t.Error(err)
 		}
@@ -166,6 +167,23 @@ func TestSubreaper(t *testing.T) {
 		is.NoErr(c.Cancel(ctx, "second"))
 		<-second
 		is.Equal(marked(t, mark(33)), nil)
+	})
+
+	t.Run("AnOrphanOfTwoThatEndAtOnceIsKilled", func(t *testing.T) {
+		is := is.New(t)
+		for i := range 5 {
+			first := execute(shell(fmt.Sprint("one-", i), "echo up; sleep "+mark(35)))
+			time.Sleep(50 * time.Millisecond)
+			second := execute(shell(fmt.Sprint("two-", i), escape(36)+"echo up; sleep "+mark(37)))
+			is.True(settles(orphaned(36)))
+			cancelled := make(chan error, 1)
+			go func() { cancelled <- c.Cancel(ctx, fmt.Sprint("one-", i)) }()
+			is.NoErr(c.Cancel(ctx, fmt.Sprint("two-", i)))
+			is.NoErr(<-cancelled)
+			<-first
+			<-second
+			is.Equal(marked(t, mark(36)), nil)
+		}
 	})
 
 	t.Run("OrphansAreReaped", func(t *testing.T) {
