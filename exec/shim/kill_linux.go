@@ -40,14 +40,14 @@ func newTree(pids pidSource, leader int, forked time.Time, cookie string) *tree 
 func (t *tree) terminate() { _ = unix.Kill(-t.leader, unix.SIGTERM) }
 
 // kill ends every process of the tree but the leader's zombie, and returns
-// those that are still alive after killWait.
+// those that may still be alive after killWait.
 //
 // It goes on until it has a proof that none is left, or has found none twice
 // in a row. The proof: a pass over all processes finds none, and the last
 // process id that the kernel gave out is the same after the pass as before it.
 // Then nothing was forked meanwhile, so what could be alive now was there
 // during the whole pass. Else the next pass looks at the new ids.
-func (t *tree) kill() (survivors []int) {
+func (t *tree) kill() []int {
 	if t.owned {
 		// One call for the group, which no fork escapes: the kernel makes a
 		// fork in progress start over when a signal is pending.
@@ -64,24 +64,25 @@ func (t *tree) kill() (survivors []int) {
 	}()
 	for clean := 0; clean < 2; {
 		found := t.members(window)
-		if len(found) > 0 {
-			killed = true
-			for _, pid := range found {
-				t.killOne(pid)
+		isLate := time.Now().After(deadline)
+		if len(found) == 0 {
+			clean++
+			if window = t.pids.after(window); window.empty() {
+				break
 			}
-			// Not for long: one that was in the middle of execve was not killed.
-			survivors = awaitDeath(found, earlier(deadline, time.Now().Add(killAgain)))
-			if len(survivors) > 0 && time.Now().After(deadline) {
-				return survivors
-			}
-			// All again: who was killed may have forked before.
-			clean, window = 0, t.pids.since(t.leader, t.forked)
 			continue
 		}
-		clean++
-		if window = t.pids.after(window); window.empty() {
-			break
+		killed = true
+		for _, pid := range found {
+			t.killOne(pid)
 		}
+		if isLate {
+			return found // also where others take the place of those that died
+		}
+		// Not for long: one that was in the middle of execve was not killed.
+		awaitDeath(found, earlier(deadline, time.Now().Add(killAgain)))
+		// All again: who was killed may have forked before.
+		clean, window = 0, t.pids.since(t.leader, t.forked)
 	}
 	return nil
 }
@@ -265,9 +266,8 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// awaitDeath waits until the processes are dead and returns those that are not
-// at the deadline.
-func awaitDeath(pids []int, deadline time.Time) []int {
+// awaitDeath waits until the processes are dead, or for the deadline.
+func awaitDeath(pids []int, deadline time.Time) {
 	alive := slices.Clone(pids)
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		alive = slices.DeleteFunc(alive, func(pid int) bool {
@@ -275,7 +275,7 @@ func awaitDeath(pids []int, deadline time.Time) []int {
 			return err != nil || s.dead()
 		})
 		if len(alive) == 0 || time.Now().After(deadline) {
-			return alive
+			return
 		}
 		time.Sleep(pause)
 	}
