@@ -67,8 +67,9 @@ type Result struct {
 	// was counted and thrown away.
 	Truncated bool `json:"truncated,omitempty"`
 	// Survivors are the ids of processes that were still alive after the last
-	// KILL (in an uninterruptible sleep, or owned by another user). Empty is
-	// the proof that none is left.
+	// KILL (in an uninterruptible sleep, owned by another user, or started
+	// faster than they could be killed), or that showed nothing by which they
+	// could be told from the command's. Empty is the proof that none is left.
 	Survivors []int     `json:"survivors,omitempty"`
 	Started   time.Time `json:"started"`
 	Ended     time.Time `json:"ended"`

@@ -129,10 +129,11 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 	}
 	birth.born(p.pid)
 	raiseOOMScore(p.pid, c.engine.options.OOMScore)
-	p.tree = newTree(c.engine.pids, p.pid, p.forked, cookie(c.engine.instance, c.id))
+	start := startTime(p.pid)
+	p.tree = newTree(c.engine.pids, p.pid, start, p.forked, cookie(c.engine.instance, c.id))
 	p.tree.birth = birth
 	// Not fsynced: if the machine goes down, so does the process.
-	_ = c.records.append(record{Process: &processRecord{PID: p.pid, StartTime: startTime(p.pid)}})
+	_ = c.records.append(record{Process: &processRecord{PID: p.pid, StartTime: start}})
 	return p, nil
 }
 

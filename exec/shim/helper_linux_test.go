@@ -1,14 +1,17 @@
 package shim_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -28,6 +31,11 @@ func help(name string) int {
 		oddproc.EndFirstThread()
 	case "undumpable": // as ssh-agent is
 		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			return 1
+		}
+	case "faceless":
+		if err := hideArguments(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 	case "nobody": // another user
@@ -51,6 +59,39 @@ func help(name string) int {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// hideArguments makes this process show neither arguments nor an environment, as
+// every process does for a moment of execve.
+func hideArguments() error {
+	data, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return err
+	}
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	field := func(n int) uint64 { // by its number in proc(5)
+		v, _ := strconv.ParseUint(fields[n-3], 10, 64)
+		return v
+	}
+	brk, _, _ := syscall.RawSyscall(syscall.SYS_BRK, 0, 0, 0)
+	// struct prctl_mm_map
+	mm := struct {
+		startCode, endCode, startData, endData, startBrk, brk, startStack uint64
+		argStart, argEnd, envStart, envEnd                                uint64
+		auxv                                                              uint64
+		auxvSize, exe                                                     uint32
+	}{
+		startCode: field(26), endCode: field(27), startData: field(45), endData: field(46),
+		startBrk: field(47), brk: uint64(brk), startStack: field(28),
+		argStart: field(48), argEnd: field(48), envStart: field(50), envEnd: field(50),
+		exe: 1<<32 - 1, // none
+	}
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_MM, unix.PR_SET_MM_MAP,
+		uintptr(unsafe.Pointer(&mm)), unsafe.Sizeof(mm), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // A helper is an odd process of a command.

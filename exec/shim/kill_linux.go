@@ -15,21 +15,23 @@ import (
 // it while it ran.
 type tree struct {
 	pids   pidSource
-	leader int  // the main process, also the id of the session and the group
-	owned  bool // leader is our unreaped child, so its id is nobody else's
+	leader int    // the main process, also the id of the session and the group
+	owned  bool   // leader is our unreaped child, so its id is nobody else's
+	start  uint64 // its start time; 0 if that is not known
 	cookie []byte
 	forked time.Time
 	family map[int]uint64 // process id to start time
 	birth  *birth         // nil unless this process is a subreaper
 }
 
-// newTree returns the tree of a main process that was forked after the time
-// forked.
-func newTree(pids pidSource, leader int, forked time.Time, cookie string) *tree {
+// newTree returns the tree of a main process with that start time, which was
+// forked after the time forked.
+func newTree(pids pidSource, leader int, start uint64, forked time.Time, cookie string) *tree {
 	return &tree{
 		pids:   pids,
 		leader: leader,
 		owned:  true,
+		start:  start,
 		cookie: []byte(cookie),
 		forked: forked,
 		family: make(map[int]uint64),
@@ -40,7 +42,8 @@ func newTree(pids pidSource, leader int, forked time.Time, cookie string) *tree 
 func (t *tree) terminate() { _ = unix.Kill(-t.leader, unix.SIGTERM) }
 
 // kill ends every process of the tree but the leader's zombie, and returns
-// those that may still be alive after killWait.
+// those that may still be alive after killWait, and those of which nothing has
+// told until then whether they are of the tree.
 //
 // It goes on until it has a proof that none is left, or has found none twice
 // in a row. The proof: a pass over all processes finds none, and the last
@@ -63,21 +66,21 @@ func (t *tree) kill() []int {
 		}
 	}()
 	for clean := 0; clean < 2; {
-		found := t.members(window)
+		found, unsure := t.members(window)
 		isLate := time.Now().After(deadline)
-		if len(found) == 0 {
+		if len(found)+len(unsure) == 0 {
 			clean++
 			if window = t.pids.after(window); window.empty() {
 				break
 			}
 			continue
 		}
-		killed = true
+		killed = killed || len(found) > 0
 		for _, pid := range found {
 			t.killOne(pid)
 		}
-		if isLate {
-			return found // also where others take the place of those that died
+		if isLate { // also where others take the place of those that died
+			return append(found, unsure...)
 		}
 		// Not for long: one that was in the middle of execve was not killed.
 		awaitDeath(found, earlier(deadline, time.Now().Add(killAgain)))
@@ -88,13 +91,12 @@ func (t *tree) kill() []int {
 }
 
 // members returns the living processes of the tree, except the leader if it is
-// ours, whose id is in the window.
+// ours, whose id is in the window, and those that may be of it.
 //
 // In a process that is a child subreaper, orphans of the tree become its own
 // children whatever they did to their session and environment. birth tells
 // which of them can only be of this tree.
-func (t *tree) members(window pidWindow) []int {
-	var found, unsure []int
+func (t *tree) members(window pidWindow) (found, unsure []int) {
 	pids := window.list()
 	for _, pid := range t.birth.orphans() {
 		if !window.contains(pid) {
@@ -127,7 +129,7 @@ func (t *tree) members(window pidWindow) []int {
 			found = append(found, pid)
 		}
 	}
-	return found
+	return found, unsure
 }
 
 type verdict int
@@ -162,7 +164,7 @@ func (t *tree) look(pid int) verdict {
 		return stranger
 	}
 	s, statErr := readStat(pid)
-	if statErr != nil || s.dead() || s.flags&kernelThread != 0 {
+	if statErr != nil || s.dead() || s.flags&kernelThread != 0 || s.startTime < t.start {
 		return stranger
 	}
 	if s.ended() {
@@ -285,7 +287,11 @@ func awaitDeath(pids []int, deadline time.Time) {
 // what is still alive. The leader's id says something only if the process that
 // has it now is the one that was recorded.
 func killLost(instance, id string, p processRecord, sameBoot bool) []int {
-	t := newTree(pidSource{}, p.PID, time.Now(), cookie(instance, id))
+	start := uint64(0)
+	if sameBoot {
+		start = p.StartTime
+	}
+	t := newTree(pidSource{}, p.PID, start, time.Now(), cookie(instance, id))
 	t.owned = false
 	if s, err := readStat(p.PID); sameBoot && p.PID > 0 && err == nil && s.startTime == p.StartTime {
 		t.remember()

@@ -221,6 +221,19 @@ func TestKill(t *testing.T) {
 		stop()
 	})
 
+	t.Run("AProcessThatShowsNothingIsReported", func(t *testing.T) {
+		is := is.New(t)
+		h := newHelper(t)
+		_, result, err := run(t, e, h.shell("faceless", "faceless", "setsid $HELPER >/dev/null 2>&1 </dev/null &", "exit 3"))
+		is.NoErr(err)
+		is.Equal(result.ExitCode, 3)
+		is.Equal(result.Survivors, []int{h.pid()}) // it can be the command's
+		time.Sleep(20 * time.Millisecond)          // the clock of process starts ticks 100 times a second
+		_, result, err = run(t, e, shell("faced", "sleep 0.1"))
+		is.NoErr(err)
+		is.Equal(result.Survivors, nil) // it cannot: it is older
+	})
+
 	t.Run("ASignalFromElsewhereIsNoCancel", func(t *testing.T) {
 		is := is.New(t)
 		_, result, err := run(t, e, shell("segv", "kill -SEGV $$"))

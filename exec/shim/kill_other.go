@@ -20,7 +20,9 @@ type tree struct {
 	birth  *birth
 }
 
-func newTree(_ pidSource, leader int, _ time.Time, _ string) *tree { return &tree{leader: leader} }
+func newTree(_ pidSource, leader int, _ uint64, _ time.Time, _ string) *tree {
+	return &tree{leader: leader}
+}
 
 func (t *tree) remember() {}
 

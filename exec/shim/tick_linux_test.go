@@ -34,7 +34,7 @@ func TestOrphanOfTheSameTick(t *testing.T) {
 		b, forked := home.expect(), time.Now()
 		pid := start()
 		b.born(pid)
-		tr := newTree(pids, pid, forked, "RDEV_COOKIE_X=x")
+		tr := newTree(pids, pid, startTime(pid), forked, "RDEV_COOKIE_X=x")
 		tr.birth = b
 		return tr
 	}
