@@ -164,12 +164,16 @@ func (c *command) supervise(p *process, cmd exec.Command) {
 	// A process that KILL does not end at once is in the kernel's hands (a
 	// dead network disk): there is no outcome before it comes back.
 	<-exited
-	// Everything that held the output open is dead. If it is not, or has given
-	// the pipe to a stranger, the output ends here.
-	awaitFor(drained, killWait)
-	p.closePipes()
 	result, err := p.reap()
 	p.tree.birth.over()
+	// Everything that held the output open is dead. If it is not, or has given
+	// the pipe to a stranger, the output ends with what the pipes hold. To read
+	// that takes as long as the disk does: it was written, and is not lost.
+	awaitFor(drained, killWait)
+	stdout.finish()
+	stderr.finish()
+	<-drained
+	p.closePipes()
 	others.Wait()
 
 	if err != nil {

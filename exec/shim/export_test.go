@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"context"
 	"time"
 
 	"github.com/orchard9/rdev/exec"
@@ -37,4 +38,18 @@ func ReadFrame(b []byte) ([]exec.Line, int, error) {
 		lines = append(lines, line)
 	}
 	return lines, size, nil
+}
+
+// ExecuteOn is Engine.Execute of a new command whose log asks for space before
+// each segment: a disk that stalls.
+func ExecuteOn(e *Engine, workspace string, cmd exec.Command, space func() bool, sink func([]exec.Line) error) (exec.Result, error) {
+	cmd = cmd.WithDefaults()
+	c := newCommand(e, cmd, cmd.Digest(), workspace)
+	c.env, c.log.space = e.options.Env, space
+	if _, err := e.claim(c, cmd); err != nil {
+		return exec.Result{}, err
+	}
+	defer e.detach(c)
+	c.start(cmd)
+	return c.follow(context.Background(), 0, sink)
 }

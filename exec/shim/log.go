@@ -136,6 +136,13 @@ func (l *outputLog) begin() bool {
 	return true
 }
 
+// drop notes that output was thrown away.
+func (l *outputLog) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropped = true
+}
+
 // close ends the writing. The log can still be read.
 func (l *outputLog) close() {
 	l.mu.Lock()

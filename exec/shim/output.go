@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +20,9 @@ const (
 	// readSize is the least that one read of a pipe has room for. The rest of
 	// the buffer holds a line that has not ended yet.
 	readSize = 128 << 10
+	// lastRound is more than a pipe holds, unless its command has made it larger
+	// than an unprivileged one may.
+	lastRound = 1 << 20
 )
 
 type pipeBuffer [readSize + exec.MaxLine + 1]byte
@@ -34,9 +39,17 @@ type outputReader struct {
 	end     int         // bytes in buf: the unterminated line
 	scanned int         // so many of them hold no newline
 	total   int64       // bytes that the command wrote
+	over    atomic.Bool // nobody is left whose output counts
 }
 
-// run reads until the last writer has closed its end, or the file is closed.
+// finish makes run return with what the pipe holds. It does not wait for that:
+// the disk may be behind.
+func (r *outputReader) finish() {
+	r.over.Store(true)
+	_ = r.file.SetReadDeadline(time.Unix(1, 0)) // ends a wait; after over is set
+}
+
+// run reads until the last writer has closed its end, or finish was called.
 func (r *outputReader) run() {
 	defer r.release()
 	conn, err := r.file.SyscallConn()
@@ -52,6 +65,10 @@ func (r *outputReader) run() {
 			}
 			_ = r.file.SetReadDeadline(at)
 		}
+		if r.over.Load() { // asked after the deadline was set
+			r.drain(conn, lastRound)
+			return
+		}
 		n, err := 0, error(nil)
 		waitErr := conn.Read(func(fd uintptr) bool {
 			n, err = r.read(int(fd))
@@ -59,7 +76,9 @@ func (r *outputReader) run() {
 		})
 		switch {
 		case errors.Is(waitErr, os.ErrDeadlineExceeded):
-			r.flush()
+			if !r.over.Load() {
+				r.flush()
+			}
 		case waitErr != nil, err != nil:
 			r.flush()
 			return
@@ -67,6 +86,26 @@ func (r *outputReader) run() {
 			r.take(n)
 		}
 	}
+}
+
+// drain takes what the pipe holds, but not for ever what a stranger who was given
+// it goes on writing: it stops at limit bytes, or soon after.
+func (r *outputReader) drain(conn syscall.RawConn, limit int) {
+	defer r.flush()
+	for limit > 0 {
+		n, err := 0, error(nil)
+		if conn.Control(func(fd uintptr) { n, err = r.read(int(fd)) }) != nil || err != nil {
+			return // it is empty
+		}
+		r.take(n)
+		limit -= n
+	}
+	_ = conn.Control(func(fd uintptr) {
+		if n, _ := unix.Read(int(fd), make([]byte, 1)); n > 0 {
+			r.total++
+			r.log.drop()
+		}
+	})
 }
 
 // read takes a buffer only when there may be something to put into it, so that
