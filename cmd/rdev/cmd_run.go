@@ -57,7 +57,8 @@ the like go into a script, or into sh -c '…' where the server's policy is
 permissive.
 
 Ctrl-C cancels the command and waits for its end, a second one kills it, and a
-third one leaves at once.
+third one leaves at once. While the server has not answered whether it took the
+command, the second one leaves.
 When the terminal is closed the command goes on: rdev ps finds it, rdev logs -f
 reads on.`,
 		Example: `  rdev run -- make test

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,19 +20,22 @@ type start func(context.Context) (client.Command, error)
 
 // runAndFollow starts a command and prints what comes of it. The first Ctrl-C
 // cancels the command and the second kills it; its end is waited for, until the
-// third leaves at once.
+// third leaves at once. While the command is being started, begin has them.
 func (a *app) runAndFollow(ctx context.Context, r *remote, run start, detach bool) error {
 	ctx, first, second, stop := a.interrupts(ctx)
 	defer stop()
-	cmd, err := run(ctx)
+	cmd, err := a.begin(ctx, run, first, second)
 	if err != nil {
-		if errors.Is(context.Cause(ctx), errInterrupted) {
-			a.notice("left; the server may have taken the command: rdev ps")
-			return &exitError{code: exitInterrupted}
-		}
 		return r.explain(err)
 	}
 	if detach {
+		select {
+		case <-first:
+			a.notice("cancelling %s", cmd.ID)
+			a.end(ctx, r.Cancel, r, cmd)
+			return &exitError{code: exitInterrupted}
+		default:
+		}
 		a.notice("started; read its output with rdev logs -f %s", cmd.ID)
 		return a.printDetached(cmd)
 	}
@@ -68,6 +73,49 @@ func (a *app) runAndFollow(ctx context.Context, r *remote, run start, detach boo
 		return &exitError{code: exitPipe}
 	}
 	return a.gaveUp(err, cmd, last)
+}
+
+// begin starts a command. The server may have it long before it answers, and the
+// request is repeated while it does not: so the first interruption leaves only
+// if no request can have reached it, and else the second one does. A command that
+// is started after the first one is for the caller to cancel.
+func (a *app) begin(ctx context.Context, run start, first, second <-chan struct{}) (client.Command, error) {
+	var reached atomic.Bool
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	starting := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { reached.Store(true) },
+	})
+	started := make(chan struct{})
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-first:
+		case <-started:
+			return
+		}
+		if reached.Load() {
+			a.notice("the server has not answered and may have taken the command, which is cancelled when it does; once more to leave")
+			select {
+			case <-second:
+			case <-started:
+				return
+			}
+		}
+		leave(errInterrupted)
+	})
+	cmd, err := run(starting)
+	close(started)
+	waiting.Wait()
+	switch {
+	case err == nil || !errors.Is(context.Cause(ctx), errInterrupted):
+		return cmd, err
+	case reached.Load():
+		a.notice("left; the server may have taken the command: rdev ps")
+	default:
+		a.notice("left; the command was not started")
+	}
+	return cmd, &exitError{code: exitInterrupted}
 }
 
 // An ending asks for the end of a command.
