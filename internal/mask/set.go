@@ -68,7 +68,7 @@ func (s *Set) Bytes(text []byte) []byte {
 	if s == nil {
 		return text
 	}
-	found := s.scan(text, false)
+	found := s.scan(text, false, false)
 	if len(found.spans) == 0 {
 		return text
 	}
@@ -91,19 +91,52 @@ type found struct {
 	// text is known; the end if there is nothing like that.
 	open int
 	// A secret reaches the end of the text, and goes on as long as there are
-	// bytes of rest; pem says that it is a block, whose end is a line.
+	// bytes of rest.
 	rest *[256]bool
-	pem  bool
+	// block is what the end of the text is in, if that changes; key says that
+	// there was a part of a key behind a quote.
+	block blockState
+	key   bool
 }
 
-// scan looks through the text. With more, it goes on after its end.
-func (s *Set) scan(text []byte, more bool) (f found) {
+// scan looks through the text. With more, it goes on after its end; quoted says
+// that it is behind the quote of a block.
+func (s *Set) scan(text []byte, more, quoted bool) (f found) {
 	n := len(text)
 	f.open = n
-	for i := 0; i+1 < n; {
-		if i = s.next(text, i); i < 0 {
+	defer func() {
+		if quoted && more {
+			f.open = beforeEscape(text, f.open)
+		}
+	}()
+	place := -2 // where a secret may begin, the next if it is not before i; -1 for none
+	var parts keyRuns
+	for i := 0; i+1 < n || quoted && i < n; {
+		if place != -1 && place < i {
+			place = s.next(text, i)
+		}
+		if quoted {
+			part := parts.next(text, i, more)
+			switch {
+			case part.state != runNone && (place < 0 || part.from <= place):
+				if part.state == runOpen {
+					f.open = part.from
+					return f
+				}
+				f.spans = append(f.spans, part.span)
+				f.key = true
+				if i = part.to; i == n && more {
+					f.rest = &base64
+				}
+				continue
+			case parts.stop < n && (place < 0 || place > parts.stop):
+				f.block, quoted = blockOff, false
+			}
+		}
+		if place < 0 {
 			break
 		}
+		i = place
 		m := s.at(text, i, more)
 		if m.undecided {
 			f.open = i
@@ -114,11 +147,11 @@ func (s *Set) scan(text []byte, more bool) (f found) {
 			continue
 		}
 		f.spans = append(f.spans, span{i, m.end})
-		if i = m.end; i == n {
-			f.pem = m.pem
-			if more {
-				f.rest = m.rest
-			}
+		if i = m.end; i == n && more {
+			f.rest = m.rest
+		}
+		if m.block != blockSame {
+			f.block, quoted = m.block, m.block == blockQuoted
 		}
 	}
 	if more && n > 0 && s.firsts[text[n-1]] && (len(f.spans) == 0 || f.spans[len(f.spans)-1].to < n) {
@@ -160,7 +193,7 @@ type match struct {
 	end       int // zero if it is no secret
 	undecided bool
 	rest      *[256]bool
-	pem       bool
+	block     blockState
 }
 
 // at tells what begins at i: the longest of what it can be.

@@ -1,7 +1,5 @@
 package mask
 
-import "bytes"
-
 // A shape is what keys of one kind look like: a prefix, and then bytes of one
 // set, at least min and at most max of them if that is not zero.
 type shape struct {
@@ -32,7 +30,7 @@ var shapes = []shape{
 	{prefix: "ASIA", body: &upper, min: 16, max: 16, word: true},  //
 	{prefix: "AIza", body: &dashed, min: 35, max: 35, word: true}, // Google
 	{prefix: "eyJ", find: findToken, word: true},                  // JSON web token
-	{prefix: "-----BEGIN ", find: findBlock},                      // private key
+	{prefix: blockBegin, find: findBlock},                         // private key
 }
 
 var (
@@ -123,62 +121,4 @@ func findToken(text []byte, i int, more bool) match {
 		return match{end: len(text), rest: &dotted}
 	}
 	return match{end: len(text) - len(rest) + n}
-}
-
-const (
-	blockEnd     = "-----END "
-	dashes       = "-----"
-	maxBlockKind = 40
-	// maxBlock is how many lines of a block are masked whose end does not come.
-	maxBlock = 200
-)
-
-// findBlock finds a private key in PEM. If its end is not in the text, all of
-// the rest belongs to it.
-func findBlock(text []byte, i int, more bool) match {
-	rest := text[i+len("-----BEGIN "):]
-	kind, _, whole := bytes.Cut(rest[:min(len(rest), maxBlockKind)], []byte(dashes))
-	if !whole {
-		return match{undecided: more && len(rest) < maxBlockKind}
-	}
-	if !bytes.Contains(kind, []byte("PRIVATE KEY")) {
-		return match{}
-	}
-	after := i + len("-----BEGIN ") + len(kind) + len(dashes)
-	if end := endOfBlock(text[after:]); end > 0 {
-		return match{end: after + end}
-	}
-	return match{end: len(text), pem: true}
-}
-
-// endOfBlock returns where the end of a block ends, zero if it is not there.
-func endOfBlock(text []byte) int {
-	at := bytes.Index(text, []byte(blockEnd))
-	if at < 0 {
-		return 0
-	}
-	at += len(blockEnd)
-	if n := bytes.Index(text[at:], []byte(dashes)); n >= 0 {
-		return at + n + len(dashes)
-	}
-	return len(text)
-}
-
-// inBlock reports whether a line may stand in a block.
-func inBlock(line []byte) bool {
-	line = bytes.TrimSpace(line)
-	if len(line) == 0 || bytes.HasPrefix(line, []byte("Proc-Type:")) || bytes.HasPrefix(line, []byte("DEK-Info:")) {
-		return true
-	}
-	if run(line, &base64, 0) == len(line) {
-		return true
-	}
-	for i := 0; i < len(line); i++ { // with something before it
-		n := run(line[i:], &base64, 0)
-		if n >= 32 {
-			return true
-		}
-		i += n
-	}
-	return false
 }

@@ -26,7 +26,11 @@ type side struct {
 	pieces []*Piece
 	inLine bool       // the last piece was partial
 	rest   *[256]bool // in a secret that goes on with these bytes
-	block  int        // lines that are left of a block, zero outside
+
+	block   int  // lines that are left of a block, zero outside
+	quoted  bool // what comes is behind the quote of that
+	escaped bool // the last piece, in a block, ends with a backslash
+	key     bool // the line has a part of a key, or is where the block begins
 }
 
 // A Piece is a line, or a part of one.
@@ -89,7 +93,7 @@ func (s *Stream) Add(which int, data []byte, partial bool) *Piece {
 	from := side.proceed(p)
 	text := append(slices.Clip(side.carry), data[from:]...)
 	carried := len(side.carry)
-	f := s.set.scan(text, partial)
+	f := s.set.scan(text, partial, side.behindQuote())
 	for _, span := range f.spans {
 		side.mark(p, span, carried, from)
 	}
@@ -102,13 +106,33 @@ func (s *Stream) Add(which int, data []byte, partial bool) *Piece {
 	if from < len(data) || f.rest != nil {
 		side.rest = f.rest
 	}
-	if f.pem {
-		side.block = maxBlock
+	if f.block != blockSame {
+		side.enter(f.block, maxBlock)
+		side.escaped = endsEscaped(text, false)
 	}
+	side.key = side.key || f.key
 	if side.inLine = partial; !partial {
-		side.rest = nil
+		if side.behindQuote() && !side.key {
+			side.block = 0
+		}
+		side.rest, side.escaped, side.key = nil, false, false
 	}
 	return p
+}
+
+// behindQuote reports whether what comes is behind the quote of a block.
+func (d *side) behindQuote() bool { return d.block > 0 && d.quoted }
+
+// enter notes what follows is in, with so many lines left if it is a block.
+func (d *side) enter(next blockState, lines int) {
+	switch next {
+	case blockOff:
+		d.block = 0
+	case blockOpen:
+		d.block, d.quoted = lines, false
+	case blockQuoted:
+		d.block, d.quoted, d.key = lines, true, true
+	}
 }
 
 // proceed goes on with a secret that the last piece ended in, and returns from
@@ -119,6 +143,9 @@ func (d *side) proceed(p *Piece) (from int) {
 			p.marks = append(p.marks, mark{span{0, to}, !d.inLine})
 		}
 	}
+	if d.block > 0 && !d.inLine {
+		d.block--
+	}
 	switch {
 	case d.rest != nil && d.inLine:
 		from = run(p.data, d.rest, 0)
@@ -126,12 +153,23 @@ func (d *side) proceed(p *Piece) (from int) {
 		if from < len(p.data) {
 			d.rest = nil
 		}
-	case d.block > 0:
-		d.block--
-		if end := endOfBlock(p.data); end > 0 {
+	case d.block == 0, d.quoted && d.inLine:
+	case d.inLine:
+		to, next := inBlock(p.data, d.escaped)
+		d.escaped = endsEscaped(p.data, d.escaped)
+		d.enter(next, d.block)
+		from = to
+		hide(from)
+	case d.quoted:
+		if isBlockLine(p.data) {
+			d.key, d.rest, from = true, &base64, len(p.data)
+			hide(from)
+		}
+	default:
+		if _, end := endOfBlock(p.data); end > 0 {
 			d.block, from = 0, end
-		} else if d.inLine || inBlock(p.data) {
-			from = len(p.data)
+		} else if inBlockLine(p.data) {
+			d.escaped, from = endsEscaped(p.data, false), len(p.data)
 		} else {
 			d.block = 0
 		}
@@ -190,7 +228,7 @@ func (s *Stream) Force(more bool) {
 		if len(side.pieces) == 0 {
 			continue
 		}
-		spans := s.set.scan(side.carry, false).spans
+		spans := s.set.scan(side.carry, false, side.behindQuote()).spans
 		if end := len(side.carry); more && end >= minTail && (len(spans) == 0 || spans[len(spans)-1].to < end) {
 			spans = []span{{0, end}}
 		}
