@@ -10,6 +10,7 @@ import (
 	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/policy"
 	"github.com/orchard9/rdev/internal/claudeout"
+	"github.com/orchard9/rdev/internal/mask"
 )
 
 // ClaudeResult is what claude said of a run in its result event. The costs are
@@ -52,10 +53,13 @@ func (c *Command) wantsResult() bool {
 // errAfterResult ends a claude that goes on after its result.
 var errAfterResult = errors.New("rdev: claude did not exit after its result")
 
-// A claudeWatch follows the output of a claude. It has no lock: lines are
-// published one batch at a time, and it is asked when all are.
+// A claudeWatch follows the output of a claude, as it came: a secret in it may not
+// keep a result from being one. It has no lock: lines come one batch at a time,
+// and it is asked when all have.
 type claudeWatch struct {
 	reader claudeout.Reader
+	heard  uint64 // Seq of the last line
+	masks  *mask.Set
 	grace  time.Duration
 	hung   *time.Timer // runs once there was a result
 	cancel func()
@@ -66,15 +70,22 @@ func (w *worker) newWatch() *claudeWatch {
 	if !w.cmd.wantsResult() {
 		return nil
 	}
-	return &claudeWatch{grace: w.s.cfg.ClaudeGrace, cancel: func() { w.cancel(errAfterResult) }}
+	return &claudeWatch{masks: w.masking.set, grace: w.s.cfg.ClaudeGrace, cancel: func() { w.cancel(errAfterResult) }}
 }
 
-// lines takes what claude printed. Whatever it prints after a result may lead
-// to another one, so the time until it must exit begins anew.
+// lines takes what claude printed, each line once. Whatever it prints after a
+// result may lead to another one, so the time until it must exit begins anew.
 func (c *claudeWatch) lines(lines []exec.Line) {
 	if c == nil {
 		return
 	}
+	for len(lines) > 0 && lines[0].Seq <= c.heard {
+		lines = lines[1:]
+	}
+	if len(lines) == 0 {
+		return
+	}
+	c.heard = lines[len(lines)-1].Seq
 	printed := false
 	for i := range lines {
 		if lines[i].Stream == exec.Stdout {
@@ -90,6 +101,19 @@ func (c *claudeWatch) lines(lines []exec.Line) {
 		return
 	}
 	c.hung.Reset(c.grace)
+}
+
+// result returns what claude reported, without secrets: there is no text in it
+// but two words, and a secret may have the form of either.
+func (c *claudeWatch) result() (claudeout.Result, bool) {
+	result, seen := c.reader.Result()
+	if c.masks.String(result.Subtype) != result.Subtype {
+		result.Subtype = "unknown"
+	}
+	if c.masks.String(result.SessionID) != result.SessionID {
+		result.SessionID = ""
+	}
+	return result, seen
 }
 
 // stop ends the timer. What claude printed last is a line, newline or not.
@@ -110,7 +134,7 @@ func (c *claudeWatch) judge(o outcome, canceled bool) outcome {
 	if c == nil || o.Result == nil {
 		return o
 	}
-	result, seen := c.reader.Result()
+	result, seen := c.result()
 	switch {
 	case o.State == StateCanceled && seen && !canceled:
 		o.State = StateSucceeded

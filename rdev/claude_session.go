@@ -17,7 +17,7 @@ func (w *worker) claudeResult() (*ClaudeResult, error) {
 	if w.watch == nil {
 		return nil, nil
 	}
-	reported, seen := w.watch.reader.Result()
+	reported, seen := w.watch.result()
 	if !seen {
 		return nil, nil
 	}
@@ -46,7 +46,8 @@ func (w *worker) claudeResult() (*ClaudeResult, error) {
 // of 64 KiB, so these are 64 MiB at most.
 const replayEvents = 1024
 
-// replay reads what a former worker has published, for a result.
+// replay reads what a former worker has published, for a result. That is masked,
+// and the lines that the executor is asked for again are not heard twice.
 func (w *worker) replay() error {
 	if w.watch == nil || w.published == 0 {
 		return nil

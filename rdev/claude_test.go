@@ -119,6 +119,59 @@ func TestClaudesOutcomeIsItsResult(t *testing.T) {
 	}
 }
 
+// pemHead is how a private key begins.
+const pemHead = "-----BEGIN RSA " + "PRIVATE KEY-----"
+
+// TestAClaudeThatMentionsASecretIsJudgedByItsResult: what is masked in its output
+// is no reason to take it for failed, and what is shown is still JSON.
+func TestAClaudeThatMentionsASecretIsJudgedByItsResult(t *testing.T) {
+	good := resultLine("success", false, 0.25, 10, 10)
+	answer := func(text string) string { return strings.Replace(good, `"result":"text"`, `"result":"`+text+`"`, 1) }
+	for name, c := range map[string]struct {
+		lines []string
+		valid bool // JSON, as it is shown
+	}{
+		"in its answer": {[]string{answer("it looks for " + pemHead + " in the file")}, true},
+		"before it":     {[]string{`{"type":"assistant","text":"grep for ` + pemHead + ` first"}`, answer("see /home/user/projects/service/internal/secrets/loader")}, true},
+		"with a key":    {[]string{answer(pemHead + `\n` + strings.Repeat("MIIEvQIBADANBgkqhkiG", 10))}, true},
+		"as a key":      {[]string{strings.Replace(good, `"result":`, `"`+registered+`":`, 1)}, true},
+		"a broken line": {[]string{strings.Replace(good, `{`, `{"a":"`+passed+`",`, 1)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			is := is.New(t)
+			s := claudeParts(t, exectest.Lines(c.lines...)).open(t, func(c *rdev.Config) {
+				c.Secrets = func() []auth.Secret {
+					return []auth.Secret{auth.NewSecret(registered), auth.NewSecret(`"a":"` + passed)}
+				}
+			})
+			got := endOf(t, s)
+			is.Equal(got.State, rdev.StateSucceeded)
+			is.Equal(got.Claude.SessionID, sessionID)
+			is.Equal(got.Claude.Turns, 2)
+			output, _ := follow(t, s, got.ID, 0)
+			is.True(strings.Contains(output, "[masked]"))
+			is.True(!strings.Contains(output, "MIIE") && !strings.Contains(output, registered) && !strings.Contains(output, passed))
+			for line := range strings.Lines(output) {
+				is.True(json.Valid([]byte(line)) == c.valid)
+			}
+		})
+	}
+}
+
+// TestAResultShowsNoSecret: the words in it may be some.
+func TestAResultShowsNoSecret(t *testing.T) {
+	is := is.New(t)
+	s := claudeParts(t, exectest.Lines(resultLine("correct_horse_battery", true, 0, 1, 1))).open(t, func(c *rdev.Config) {
+		c.Secrets = func() []auth.Secret {
+			return []auth.Secret{auth.NewSecret("correct_horse_battery"), auth.NewSecret(sessionID)}
+		}
+	})
+	got := endOf(t, s)
+	is.Equal(got.Claude.Subtype, "unknown")
+	is.Equal(got.Claude.SessionID, "")
+	is.Equal(got.Message, "claude ended with unknown after 2 turns")
+}
+
 func TestWhatHasNoResultIsNotJudgedByOne(t *testing.T) {
 	is := is.New(t)
 	s := claudeParts(t, exectest.Lines("2.1.197 (Claude Code)")).open(t)
@@ -158,17 +211,24 @@ func TestAClaudeThatHangsIsEndedByWhoeverOwnsIt(t *testing.T) {
 		long = append(long, exectest.Step{Text: `{"type":"assistant"}` + "\n"})
 	}
 	good := exectest.Step{Text: resultLine("success", false, 0.25, 10, 10) + "\n"}
+	mention := strings.Replace(good.Text, `"result":"text"`, `"result":"it looks for `+pemHead+` in the file"`, 1)
 	for name, steps := range map[string][]exectest.Step{
 		"a short output": {good, {Delay: time.Hour}},
 		"a long output":  append(long, good, exectest.Step{Delay: time.Hour}),
 		"a long line":    {{Text: strings.Replace(good.Text, "text", strings.Repeat("x", 5<<20), 1)}, {Delay: time.Hour}},
 		"half a result":  {{Text: good.Text[:60]}, {Delay: 3 * time.Second, Text: good.Text[60:]}, {Delay: time.Hour}},
+		"half a mention": {{Text: mention[:100]}, {Delay: 3 * time.Second, Text: mention[100:]}, {Delay: time.Hour}},
+		"a held piece":   {{Text: mention[:120] + "corr"}, {Delay: 3 * time.Second, Text: mention[120:]}, {Delay: time.Hour}},
+		"two mentions":   {{Text: mention}, {Delay: 3 * time.Second, Text: "{}\n" + mention}, {Delay: time.Hour}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				is := is.New(t)
 				p := claudeParts(t, exectest.Script{Steps: steps})
-				leave := func(c *rdev.Config) { c.LeaveRunning = true }
+				leave := func(c *rdev.Config) {
+					c.LeaveRunning = true
+					c.Secrets = func() []auth.Secret { return []auth.Secret{auth.NewSecret(registered)} }
+				}
 				first := p.open(t, leave)
 				cmd := run(t, first, prompt())
 				time.Sleep(time.Second) // of the bubble

@@ -113,6 +113,7 @@ func (w *worker) publishLines(lines []exec.Line) error {
 	if m.err != nil {
 		return m.err
 	}
+	w.watch.lines(lines)
 	if err := w.publishMasked(m.take(lines)); err != nil {
 		return err
 	}
@@ -138,7 +139,6 @@ func (w *worker) publishMasked(lines []exec.Line) error {
 		return err
 	}
 	w.sent = lines[len(lines)-1].Seq
-	w.watch.lines(lines)
 	return nil
 }
 
