@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,8 +34,9 @@ type command struct {
 	killed     chan struct{} // cancelled, and there is no time for grace
 
 	done    chan struct{}
-	outcome outcome   // after done
-	ended   time.Time // after done
+	outcome outcome     // after done
+	ended   time.Time   // after done
+	told    atomic.Bool // the outcome was given to a follower
 
 	followers int // guarded by engine.mu
 }

@@ -53,3 +53,10 @@ func ExecuteOn(e *Engine, workspace string, cmd exec.Command, space func() bool,
 	c.start(cmd)
 	return c.follow(context.Background(), 0, sink)
 }
+
+// ForgetAfter sets for how long at least ended commands are remembered where
+// there are too many.
+func ForgetAfter(o Options, d time.Duration) *Options {
+	o.keepRecord = d
+	return &o
+}

@@ -178,6 +178,7 @@ func (f *feed) follow(c *command, after uint64) (outcome, bool) {
 			}
 			continue
 		case done:
+			c.told.Store(true)
 			return c.outcome, true
 		}
 		var over <-chan struct{}

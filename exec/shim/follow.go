@@ -266,6 +266,7 @@ func (c *command) follow(ctx context.Context, after uint64, sink func([]exec.Lin
 			continue
 		}
 		if done {
+			c.told.Store(true)
 			return c.outcome.result, c.outcome.err
 		}
 		select {

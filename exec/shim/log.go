@@ -200,6 +200,16 @@ func (l *outputLog) bytes() int64 {
 	return n
 }
 
+// forget makes the log one whose lines are gone, and returns the files that they
+// were in. It is for a log that was closed.
+func (l *outputLog) forget() []segment {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	segments := l.segments
+	l.segments = nil
+	return segments
+}
+
 func segmentPath(dir string, first uint64) string {
 	return filepath.Join(dir, fmt.Sprintf("%020d.seg", first))
 }

@@ -14,14 +14,19 @@ type Options struct {
 	Linger time.Duration
 	// Retention is how long an ended command is remembered, not counting the
 	// time in which the engine was not open, or its Server had no connection.
-	// Defaults to one hour; negative means until Forget, or until the bounds
-	// below.
+	// One that is forgotten is started again by whoever executes it as a new
+	// one, so it should be longer than a caller may take to ask again. Defaults
+	// to one hour; negative means until Forget, or until the bounds below.
 	Retention time.Duration
 	// MaxEnded is how many ended commands are remembered; the oldest are
-	// deleted first. Defaults to 4096; negative means no limit.
+	// deleted first. There may be more for a while: each is remembered for a
+	// minute, and four times as many if no follower was told how they ended.
+	// Defaults to 4096; negative means no limit.
 	MaxEnded int
-	// MaxEndedBytes is how many bytes of output of ended commands are kept,
-	// likewise. Defaults to 4 GiB; negative means no limit.
+	// MaxEndedBytes is how many bytes of output of ended commands are kept;
+	// that of the oldest is deleted first. Where a command is to be remembered
+	// longer than its output, to follow it is exec.ErrLost. Defaults to 4 GiB;
+	// negative means no limit.
 	MaxEndedBytes int64
 	// MinFree is how many bytes must stay free on the disk of the state
 	// folder: below it no command is started (exec.ErrNotStarted) and output
@@ -44,6 +49,8 @@ type Options struct {
 	// when it is short of memory, ends them before their supervisor. Linux
 	// only.
 	OOMScore int
+
+	keepRecord time.Duration // at least; tests do not have a minute
 }
 
 func (o *Options) withDefaults() Options {
@@ -65,6 +72,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if out.MaxEndedBytes == 0 {
 		out.MaxEndedBytes = 4 << 30
+	}
+	if out.keepRecord == 0 {
+		out.keepRecord = redeliverFor
 	}
 	if out.MinFree == 0 {
 		out.MinFree = 16 << 20

@@ -22,11 +22,27 @@ func (e *Engine) noteEnd(c *command) {
 	}
 }
 
-func (e *Engine) isCrowded() bool {
-	o := e.options
-	return o.MaxEnded >= 0 && e.ended > o.MaxEnded ||
-		o.MaxEndedBytes >= 0 && e.endedBytes > o.MaxEndedBytes
+func (e *Engine) isCrowded() bool { return e.isCrowdedTimes(1) || e.isHeavy() }
+
+// isCrowdedTimes reports that there are more ended commands than n times MaxEnded.
+func (e *Engine) isCrowdedTimes(n int) bool {
+	limit := e.options.MaxEnded
+	return limit >= 0 && e.ended/n > limit
 }
+
+func (e *Engine) isHeavy() bool {
+	limit := e.options.MaxEndedBytes
+	return limit >= 0 && e.endedBytes > limit
+}
+
+const (
+	// untoldShare is how many times MaxEnded ended commands are remembered where
+	// nobody was told how they ended.
+	untoldShare = 4
+	// sweepPause is between two searches for room, and before the first: who
+	// follows a command that has just ended is told of it meanwhile.
+	sweepPause = 200 * time.Millisecond
+)
 
 // sweepEnded deletes ended commands that are too old or too many, until Close.
 func (e *Engine) sweepEnded() {
@@ -34,47 +50,93 @@ func (e *Engine) sweepEnded() {
 	if r := e.options.Retention; r > 0 {
 		every = min(every, max(r/4, time.Millisecond))
 	}
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
+	for pause := every; ; {
+		timer := time.NewTimer(pause)
 		select {
 		case <-e.closing:
+			timer.Stop()
 			return
-		case <-ticker.C:
+		case <-timer.C:
+			pause = min(2*pause, every)
 		case <-e.crowded:
+			pause = min(sweepPause, every)
+			timer.Reset(pause)
+			select {
+			case <-e.closing:
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
 		}
-		e.deleteEnded()
+		if !e.deleteEnded() {
+			pause = every
+		}
 	}
 }
 
 // deleteEnded deletes those past Retention, and the oldest while there are too
-// many. One that somebody follows is left for later.
-func (e *Engine) deleteEnded() {
+// many, first of those whose end was told. One that somebody follows, or that is
+// to be remembered for a while, is left for later: it returns whether there are
+// still too many.
+func (e *Engine) deleteEnded() bool {
+	var told, untold []*command
 	e.mu.Lock()
-	var ended []*command
 	for _, c := range e.commands {
-		if c.isDone() && c.followers == 0 {
-			ended = append(ended, c)
+		switch {
+		case !c.isDone() || c.followers > 0:
+		case c.told.Load():
+			told = append(told, c)
+		default:
+			untold = append(untold, c)
 		}
 	}
 	e.mu.Unlock()
-	slices.SortFunc(ended, func(a, b *command) int { return a.ended.Compare(b.ended) })
-	for _, c := range ended {
-		e.mu.Lock()
-		expired := e.isExpiredLocked(c)
-		if !expired && !e.isCrowded() {
-			e.mu.Unlock()
-			return
+	for _, ended := range [][]*command{told, untold} {
+		slices.SortFunc(ended, func(a, b *command) int { return a.ended.Compare(b.ended) })
+		for _, c := range ended {
+			e.reduce(c)
 		}
-		var gone string
-		if e.commands[c.id] == c && c.followers == 0 {
-			// If it cannot be deleted now, it may be the next time.
-			gone, _ = e.forgetLocked(c)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.isCrowded()
+}
+
+// reduce deletes of an ended command what is not to be kept.
+//
+// Where there are too many, or too much output, a command whose end nobody was
+// told of loses its output alone: with its record it is known, and not started
+// again by a caller who has yet to hear of it. So is each for as long as a client
+// may send a request again that it had no answer to.
+func (e *Engine) reduce(c *command) {
+	e.mu.Lock()
+	if e.commands[c.id] != c || c.followers > 0 {
+		e.mu.Unlock()
+		return
+	}
+	isOld := time.Since(c.ended) > e.options.keepRecord
+	var gone string
+	var output []segment
+	switch {
+	case e.isExpiredLocked(c),
+		isOld && c.told.Load() && e.isCrowded(),
+		isOld && e.isCrowdedTimes(untoldShare):
+		// If it cannot be deleted now, it may be the next time.
+		gone, _ = e.forgetLocked(c)
+	case e.isHeavy():
+		e.endedBytes -= c.log.bytes()
+		output = c.log.forget()
+	}
+	e.mu.Unlock()
+	if gone != "" {
+		_ = os.RemoveAll(gone)
+	}
+	for _, seg := range output {
+		e.mu.Lock()
+		if e.commands[c.id] == c { // else the folder may be another's by now
+			_ = os.Remove(segmentPath(c.folder, seg.first))
 		}
 		e.mu.Unlock()
-		if gone != "" {
-			_ = os.RemoveAll(gone)
-		}
 	}
 }
 

@@ -43,7 +43,7 @@ func TestStress(t *testing.T) {
 	t.Run("OldCommandsAreForgotten", func(t *testing.T) {
 		is := is.New(t)
 		dir := t.TempDir()
-		e := openEngine(t, dir, &shim.Options{MaxEnded: 10, Retention: -1})
+		e := openEngine(t, dir, shim.ForgetAfter(shim.Options{MaxEnded: 10, Retention: -1}, time.Nanosecond))
 		for i := range 40 {
 			_, _, err := run(t, e, command(fmt.Sprint("n-", i), "true"))
 			is.NoErr(err)
