@@ -8,6 +8,18 @@ func (e *Engine) Drain() {
 	e.draining = true
 }
 
+// DrainIdle is Drain if no command runs, which it returns: none starts between the
+// one and the other.
+func (e *Engine) DrainIdle() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.commands) > e.ended {
+		return false
+	}
+	e.draining = true
+	return true
+}
+
 // Count returns how many commands run and how many ended ones are remembered.
 func (e *Engine) Count() (running, ended int) {
 	e.mu.Lock()

@@ -207,8 +207,18 @@ func (d *daemon) serve(ctx context.Context, ready func()) error {
 			draining, d.quiet = true, time.Now()
 		case <-look.C:
 		}
-		if why := d.useless(draining); why != "" {
+		why := d.useless(draining)
+		if why != "" {
 			d.log.Print(why)
+		}
+		switch {
+		case why == "":
+		case why == idle:
+			// Somebody may have come in this moment. Those who come from now on
+			// are told that another daemon is to be started.
+			draining = d.engine.DrainIdle()
+			d.quiet = time.Now()
+		default:
 			return nil
 		}
 	}
@@ -234,15 +244,21 @@ func (d *daemon) useless(draining bool) string {
 		d.quiet = time.Now()
 		return ""
 	}
-	if draining && (d.server.Followers() == 0 || time.Since(d.quiet) > tellWait) {
-		return "drained"
+	if draining {
+		if d.server.Followers() == 0 || time.Since(d.quiet) > tellWait {
+			return "drained"
+		}
+		return ""
 	}
 	connections, since := d.server.Connections()
 	if d.IdleExit > 0 && connections == 0 && time.Since(since) > d.IdleExit {
-		return "idle"
+		return idle
 	}
 	return ""
 }
+
+// idle is the reason to end of a daemon that nobody uses.
+const idle = "idle"
 
 // listen makes the socket. One that is there is of a daemon that was killed:
 // the engine's lock says that none is alive.
