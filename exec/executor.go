@@ -77,8 +77,10 @@ type Killer interface {
 }
 
 // A Forgetter is an Executor that can be told that nobody will ask for a command
-// again, so that its output is deleted where it ran. Whoever calls Execute with
-// the ID afterwards, without Resume, starts another command.
+// again, so that its output is deleted where it ran. Execute of its ID is
+// ErrOutcomeUnknown afterwards: a caller that was held up, and does not know that
+// another one has taken the command over, must not start it again. That need not
+// hold for ever without Resume.
 type Forgetter interface {
 	// Forget deletes what is kept of an ended command. One that is not known is
 	// nil; one that has not ended is an error.

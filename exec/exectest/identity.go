@@ -150,6 +150,28 @@ func identityTests() []subtest {
 			}
 			equal(s, "log", s.output(`cat "$1/log" 2>/dev/null; echo end`, name), "end\n")
 		}},
+		{"WhatWasForgottenIsNotStartedAgain", needsProcesses, func(s *session) {
+			forgetter, ok := s.Executor.(exec.Forgetter)
+			if !ok {
+				s.Log("not tested: the subject is no exec.Forgetter")
+				return
+			}
+			name := s.workspace()
+			cmd := s.script(`echo ran >>"$1/log"`, name)
+			s.run(cmd)
+			for range 2 {
+				equal(s, "Forget", forgetter.Forget(s.ctx, s.Target, cmd.ID), nil)
+			}
+			for _, resume := range []bool{false, true} {
+				cmd.Resume = resume
+				c := s.start(cmd, nil)
+				s.wait(c)
+				if c.err != nil && !isUnknown(c.err) { // it may be followed, as if nobody had forgotten it
+					s.Errorf("Execute returned the error %v, want %v", c.err, exec.ErrOutcomeUnknown)
+				}
+				equal(s, "log", s.output(`cat "$1/log"`, name), "ran\n")
+			}
+		}},
 		{"IDsAreIndependent", 0, func(s *session) {
 			for i := range 3 {
 				cmd := s.script(fmt.Sprintf("echo %d", i))

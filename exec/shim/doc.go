@@ -31,7 +31,7 @@
 // (exec.Command.Resume) is therefore started only if its Target.Instance names
 // this very engine, which keeps in mind all the IDs that it ever had. Another
 // engine, or one of a folder that was wiped, answers exec.ErrOutcomeUnknown or
-// exec.ErrLost.
+// exec.ErrLost. The IDs that were deleted last are not started for anybody.
 //
 // # Processes
 //

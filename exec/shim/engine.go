@@ -205,6 +205,8 @@ func (e *Engine) findLocked(cmd exec.Command, digest string) (*command, error) {
 	case !ok && cmd.After > 0:
 		// The caller has lines of it, so it ran. It must not run again.
 		return nil, fmt.Errorf("exec/shim: execute %s: %w: it is not remembered here", cmd.ID, exec.ErrLost)
+	case !ok && e.forgotten.hasLate(cmd.ID):
+		return nil, fmt.Errorf("exec/shim: execute %s: %w: it has ended here and is not remembered", cmd.ID, exec.ErrOutcomeUnknown)
 	case !ok && cmd.Resume && (cmd.Target.Instance != e.Incarnation() || e.forgotten.mayHave(cmd.ID)):
 		return nil, unknownError(cmd.ID)
 	case !ok:
@@ -276,9 +278,10 @@ func (e *Engine) end(ctx context.Context, id string, begin func(*command)) error
 	return nil
 }
 
-// Forget deletes the state of an ended command: its ID is free again. It
-// returns ErrRunning if the command has not ended or is being followed, and nil
-// if the ID is unknown.
+// Forget deletes the state of an ended command. Execute of its ID is
+// exec.ErrOutcomeUnknown then, at least until thousands of others were deleted
+// after it. Forget returns ErrRunning if the command has not ended or is being
+// followed, and nil if the ID is unknown.
 func (e *Engine) Forget(id string) error {
 	gone, err := e.forget(id)
 	if err == nil && gone != "" && !e.spares.reuse(gone) {

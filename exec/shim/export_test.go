@@ -17,9 +17,9 @@ func BuildFrame(first uint64, stream exec.Stream, at time.Time, lines ...string)
 }
 
 // Forgets returns a forgotten, by its methods.
-func Forgets() (add func(id string), mayHave func(id string) bool) {
+func Forgets() (add func(id string), mayHave, hasLate func(id string) bool) {
 	f := new(forgotten)
-	return f.add, f.mayHave
+	return f.add, f.mayHave, f.hasLate
 }
 
 // ReadFrame decodes the frame that begins b with its lines, and returns its

@@ -106,10 +106,10 @@ func testResume(t *testing.T, reach func(*testing.T, *shim.Engine) execute) {
 		_, err = execute(ctx, workspace, cmd, discard)
 		is.True(errors.Is(err, exec.ErrOutcomeUnknown))
 		is.Equal(effects(t, workspace), "ran\n")
-		cmd.Resume = false // whoever forgot it is free to use its ID again
+		cmd.Resume = false // nor for somebody who comes late
 		_, err = execute(ctx, workspace, cmd, discard)
-		is.NoErr(err)
-		is.Equal(effects(t, workspace), "ran\nran\n")
+		is.True(errors.Is(err, exec.ErrOutcomeUnknown))
+		is.Equal(effects(t, workspace), "ran\n")
 	})
 
 	t.Run("WhatWasDeletedForItsAgeIsNotStarted", func(t *testing.T) {
@@ -189,16 +189,19 @@ func TestResumeAsksAnotherServerOnlyToFollow(t *testing.T) {
 
 func TestForgottenIDsAreNeverNew(t *testing.T) {
 	is := is.New(t)
-	add, mayHave := shim.Forgets()
+	add, mayHave, hasLate := shim.Forgets()
 	id := func(n int) string { return fmt.Sprintf("cmd-%d", n) }
-	is.True(!mayHave(id(0)))
-	const count = 100_000
+	is.True(!mayHave(id(0)) && !hasLate(id(0)))
+	const count, late = 100_000, 4096
 	for n := range count {
 		add(id(n))
+		add(id(n)) // does not count twice
 	}
 	wrong := 0
 	for n := range count {
 		is.True(mayHave(id(n)))
+		is.Equal(hasLate(id(n)), n >= count-late)
+		is.True(!hasLate(id(count + n))) // never one for another
 		if mayHave(id(count + n)) {
 			wrong++
 		}
