@@ -1,6 +1,7 @@
 package kube_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -35,10 +36,12 @@ func TestForget(t *testing.T) {
 	is.NoErr(x.Forget(limited(t), target, "test-never-there"))
 	is.Equal(kept(), "")
 
-	cmd.Target, cmd.Resume = target, true
-	r = startCommand(limited(t), x, cmd)
-	r.wait(t)
-	is.True(r.err != nil)
+	cmd.Target = target
+	for _, cmd.Resume = range []bool{true, false} {
+		r = startCommand(limited(t), x, cmd)
+		r.wait(t)
+		is.True(errors.Is(r.err, exec.ErrOutcomeUnknown))
+	}
 	out, err := c.Exec(limited(t), pod, "cat", "/tmp/ran")
 	is.NoErr(err)
 	is.Equal(strings.TrimSpace(string(out.Stdout)), "ran")
