@@ -76,11 +76,19 @@ func neverReads(t *testing.T, change func(*setup)) {
 	is.True(last > 0 && last < count)
 	// The last one may have come in half.
 	last--
-	_, events := openStream(t, st, "slow", "Last-Event-ID", sse.Cursor{Stream: "slow", Seq: last}.String())
-	next(t, events, "connected")
-	for seq := last + 1; seq <= count; seq++ {
-		if event := next(t, events, "output"); event.ID != fmt.Sprintf("slow:%d", seq) {
-			t.Fatalf("%s came where %d was to come", event.ID, seq)
+	resume := func() *sse.Decoder {
+		_, events := openStream(t, st, "slow", "Last-Event-ID", sse.Cursor{Stream: "slow", Seq: last}.String())
+		next(t, events, "connected")
+		return events
+	}
+	for events := resume(); last < count; {
+		event, err := events.Next()
+		if err != nil { // on a machine that is busy this one is slow, too
+			events = resume()
+			continue
+		}
+		if last++; event.ID != fmt.Sprintf("slow:%d", last) {
+			t.Fatalf("%s came where %d was to come", event.ID, last)
 		}
 	}
 }
