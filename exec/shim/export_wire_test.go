@@ -10,13 +10,15 @@ import (
 
 // The kinds of packets, for tests that speak the protocol by themselves.
 const (
-	KindHello    = byte(kindHello)
-	KindExecute  = byte(kindExecute)
-	KindRefuse   = byte(kindRefuse)
-	KindAccepted = byte(kindAccepted)
-	KindLines    = byte(kindLines)
-	KindResult   = byte(kindResult)
-	KindFailure  = byte(kindFailure)
+	KindHello     = byte(kindHello)
+	KindHeartbeat = byte(kindHeartbeat)
+	KindExecute   = byte(kindExecute)
+	KindStatus    = byte(kindStatus)
+	KindRefuse    = byte(kindRefuse)
+	KindAccepted  = byte(kindAccepted)
+	KindLines     = byte(kindLines)
+	KindResult    = byte(kindResult)
+	KindFailure   = byte(kindFailure)
 )
 
 // WritePacket writes a packet.

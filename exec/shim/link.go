@@ -13,8 +13,8 @@ import (
 const (
 	// defaultHeartbeat is how often each side says that it is there.
 	defaultHeartbeat = 10 * time.Second
-	// silentBeats is after how many of them without a word the peer counts as
-	// gone.
+	// silentBeats is after how many of them without a word, or with a packet that
+	// it does not take, the peer counts as gone.
 	silentBeats = 3
 	// chunkSize is how much of a long request one packet carries, so that
 	// those of others come in between.
@@ -30,6 +30,9 @@ const (
 // errSilent ends a connection from which nothing comes any more.
 var errSilent = errors.New("the peer is silent")
 
+// errStuck ends a connection that takes nothing any more.
+var errStuck = errors.New("the peer takes nothing")
+
 // A link is one side of a connection. Its methods are safe for concurrent use,
 // except that one goroutine receives.
 type link struct {
@@ -38,6 +41,7 @@ type link struct {
 	heard  atomic.Int64 // when a packet came last, in time since born
 	born   time.Time
 
+	writing atomic.Int64 // since when a packet is being written, likewise; 0: none is
 	waiting atomic.Int32 // senders that will flush
 	mu      sync.Mutex
 	out     *bufio.Writer
@@ -86,6 +90,8 @@ func (l *link) send(kind packetKind, channel uint32, parts ...[]byte) error {
 	if l.isGone() {
 		return l.err
 	}
+	l.writing.Store(int64(time.Since(l.born)) | 1)
+	defer l.writing.Store(0)
 	err := writePacket(l.out, kind, channel, parts...)
 	if err == nil && !more {
 		err = l.out.Flush()
@@ -162,7 +168,7 @@ func (l *link) next() (packet, error) {
 }
 
 // keepAlive says every so often that this side is there, and ends the link
-// when nothing comes from the other one.
+// when nothing comes from the other one, or it takes nothing.
 func (l *link) keepAlive(every time.Duration) {
 	// Two goroutines: to say something may take for ever.
 	l.work.Go(func() {
@@ -170,9 +176,13 @@ func (l *link) keepAlive(every time.Duration) {
 	})
 	l.work.Go(func() {
 		l.eachTick(every/2, func() {
-			silence := time.Since(l.born) - time.Duration(l.heard.Load())
-			if silence > silentBeats*every {
+			now := time.Since(l.born)
+			if silence := now - time.Duration(l.heard.Load()); silence > silentBeats*every {
 				l.fail(fmt.Errorf("%w for %v", errSilent, silence.Round(time.Millisecond)))
+			}
+			begun := time.Duration(l.writing.Load())
+			if begun > 0 && now-begun > silentBeats*every {
+				l.fail(fmt.Errorf("%w for %v", errStuck, (now - begun).Round(time.Millisecond)))
 			}
 		})
 	})

@@ -24,6 +24,9 @@ type peer struct {
 	mu    sync.Mutex
 	feeds map[uint32]*feed
 	calls map[uint32]struct{}
+	// open counts requests until their answer is written, which may be long after
+	// their channel was free again.
+	open int
 }
 
 // handle does what a packet asks for. It never waits: what takes time has a
@@ -80,7 +83,8 @@ func (p *peer) feed(channel uint32) *feed {
 	return p.feeds[channel]
 }
 
-// claim makes the channel the request's.
+// claim makes the channel the request's. It is free again after release, and the
+// request is over after done.
 func (p *peer) claim(channel uint32, f *feed) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -91,6 +95,10 @@ func (p *peer) claim(channel uint32, f *feed) error {
 	if len(p.feeds)+len(p.calls) >= maxChannels {
 		return protocolErrorf("more than %d requests at once", maxChannels)
 	}
+	if p.open >= maxAnswers {
+		return protocolErrorf("more than %d answers that were not taken", maxAnswers)
+	}
+	p.open++
 	if f != nil {
 		p.feeds[channel] = f
 	} else {
@@ -106,6 +114,12 @@ func (p *peer) release(channel uint32) {
 	delete(p.calls, channel)
 }
 
+func (p *peer) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open--
+}
+
 func (p *peer) execute(channel uint32, body []byte) error {
 	request, err := decodeExecute(body)
 	if err != nil {
@@ -116,7 +130,10 @@ func (p *peer) execute(channel uint32, body []byte) error {
 		return err
 	}
 	env := p.env
-	p.link.work.Go(func() { f.run(request, env) })
+	p.link.work.Go(func() {
+		defer p.done()
+		f.run(request, env)
+	})
 	return nil
 }
 
@@ -126,6 +143,7 @@ func (p *peer) call(channel uint32, kind packetKind, argument string) error {
 		return err
 	}
 	p.link.work.Go(func() {
+		defer p.done()
 		answer, err := p.answer(kind, argument)
 		p.release(channel) // before the client may use it again
 		if err != nil {

@@ -14,6 +14,9 @@ import (
 const (
 	// maxChannels is how many requests one connection may have at once.
 	maxChannels = 1024
+	// maxAnswers is how many requests may be open, those included whose answer
+	// the client may have and the server still counts.
+	maxAnswers = 2 * maxChannels
 	// maxWindow is the largest credit that a client may give.
 	maxWindow = 64 << 20
 	// helloWait is how long the peer has for its first word.
