@@ -144,26 +144,35 @@ func blankRecords() []byte { return bytes.Repeat([]byte(" "), recordSize) }
 
 // claim makes the folder, unless there is one of that name: fs.ErrExist.
 func (s *spares) claim(folder string) error {
+	// keep is told also if there was no spare: it may have failed to make any,
+	// and tries once for each command then.
 	defer func() {
 		select {
 		case s.taken <- struct{}{}:
 		default:
 		}
 	}()
-	var path string
-	var err error
 	select {
-	case path = <-s.ready:
-	default:
-		if path, err = s.create(); err != nil {
-			return err
+	case path := <-s.ready:
+		// Not there is one that somebody has deleted, who cleans up.
+		if err := os.Rename(path, folder); !errors.Is(err, fs.ErrNotExist) {
+			return discarded(path, err)
 		}
+	default:
 	}
-	if err := os.Rename(path, folder); err != nil {
-		_ = os.RemoveAll(path)
+	path, err := s.create()
+	if err != nil {
 		return err
 	}
-	return nil
+	return discarded(path, os.Rename(path, folder))
+}
+
+// discarded deletes a spare that was of no use.
+func discarded(path string, err error) error {
+	if err != nil {
+		_ = os.RemoveAll(path)
+	}
+	return err
 }
 
 // create makes a folder with the files that most commands need.

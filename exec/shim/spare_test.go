@@ -2,6 +2,7 @@ package shim_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/orchard9/rdev/exec"
 	"github.com/orchard9/rdev/exec/shim"
 )
 
@@ -64,4 +66,39 @@ func TestForgottenFoldersAreUsedAgain(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestSpares: folders for commands are made in advance again after that was
+// impossible for a while.
+func TestSpares(t *testing.T) {
+	is := is.New(t)
+	state := t.TempDir()
+	e := openEngine(t, state, nil)
+	spare := filepath.Join(state, "spare")
+	count := func() int {
+		entries, _ := os.ReadDir(spare)
+		return len(entries)
+	}
+	is.True(settles(func() bool { return count() == 8 }))
+	is.NoErr(os.RemoveAll(spare))
+	is.NoErr(os.WriteFile(spare, nil, 0o600)) // nothing can be made
+	for i := range 12 {
+		_, _, err := run(t, e, command(fmt.Sprint("bad-", i), "true"))
+		is.True(errors.Is(err, exec.ErrNotStarted))
+	}
+	time.Sleep(100 * time.Millisecond) // the last try has failed, too
+	is.NoErr(os.Remove(spare))
+	is.NoErr(os.Mkdir(spare, 0o700))
+	for i := range 12 {
+		_, _, err := run(t, e, command(fmt.Sprint("good-", i), "true"))
+		is.NoErr(err)
+	}
+	is.True(settles(func() bool { return count() >= 4 }))
+	is.NoErr(os.RemoveAll(spare)) // those that are ready are gone
+	is.NoErr(os.Mkdir(spare, 0o700))
+	for i := range 12 {
+		_, _, err := run(t, e, command(fmt.Sprint("better-", i), "true"))
+		is.NoErr(err)
+	}
+	is.True(settles(func() bool { return count() >= 4 }))
 }
