@@ -54,7 +54,8 @@ const (
 type Result struct {
 	// ExitCode is the exit code, 0 to 255, or -1 if a signal ended the process.
 	ExitCode int `json:"exit_code"`
-	// Signal is the name of that signal ("SIGKILL"), else empty.
+	// Signal is the name of that signal ("SIGKILL"; "SIG34" where it is a
+	// real-time signal, which has none of its own), else empty.
 	Signal string `json:"signal,omitempty"`
 	Reason Reason `json:"reason"`
 	// Lines is the Seq of the last line, zero if there was none.

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -149,13 +150,29 @@ func (c *command) outcome() exec.Result {
 	if c.reason != "" {
 		r.Reason = c.reason
 	}
-	if name, ok := signals[c.code-128]; ok {
+	if name := signalName(c.code - 128); name != "" {
 		r.ExitCode, r.Signal = -1, name
 	}
 	return r
 }
 
-// signals are those by which processes end; a shell tells 128 and the number.
+// signalName names a signal by which processes end, and "" is none; a shell tells
+// 128 and the number.
+func signalName(number int) string {
+	if firstRealTime <= number && number <= lastRealTime {
+		return "SIG" + strconv.Itoa(number)
+	}
+	return signals[number]
+}
+
+// The real-time signals of Linux, those included that C libraries keep for
+// themselves.
+const (
+	firstRealTime = 32
+	lastRealTime  = 64
+)
+
+// signals are those that have names.
 var signals = map[int]string{
 	1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
 	9: "SIGKILL", 10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",

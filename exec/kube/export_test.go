@@ -11,6 +11,9 @@ func (p *pipe) Close()        { p.close() }
 // LimitKills changes how long a kill may take. It is called before commands run.
 func (x *Executor) LimitKills(limit time.Duration) { x.killWait = limit }
 
+// SignalName names the signal that a shell's exit code tells.
+var SignalName = signalName
+
 // BootArgv and KillInput are how processes are ended where there is no shim.
 var (
 	BootArgv  = bootArgv

@@ -243,6 +243,14 @@ func TestKill(t *testing.T) {
 		is.Equal(result.Signal, "SIGSEGV")
 	})
 
+	t.Run("ASignalWithoutANameHasItsNumber", func(t *testing.T) {
+		is := is.New(t)
+		_, result, err := run(t, e, shell("realtime", "kill -34 $$"))
+		is.NoErr(err)
+		is.Equal(result.ExitCode, -1)
+		is.Equal(result.Signal, "SIG34")
+	})
+
 	t.Run("NoProcessIsLeftToReap", func(t *testing.T) {
 		is := is.New(t)
 		_, _, err := run(t, e, shell("reap", "true"))

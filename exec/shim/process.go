@@ -122,7 +122,15 @@ func (p *process) reap() (exec.Result, error) {
 	case ok && status.Exited():
 		return exec.Result{ExitCode: status.ExitStatus()}, nil
 	case ok && status.Signaled():
-		return exec.Result{ExitCode: -1, Signal: unix.SignalName(status.Signal())}, nil
+		return exec.Result{ExitCode: -1, Signal: signalName(status.Signal())}, nil
 	}
 	return exec.Result{}, fmt.Errorf("unexpected status %v", p.exit)
+}
+
+// signalName returns "SIGKILL", or "SIG34" for a signal without a name of its own.
+func signalName(s syscall.Signal) string {
+	if name := unix.SignalName(s); name != "" {
+		return name
+	}
+	return fmt.Sprintf("SIG%d", int(s))
 }
