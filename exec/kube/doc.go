@@ -63,11 +63,11 @@
 // is killed when that breaks, which is exec.ErrOutcomeUnknown; if it cannot be
 // killed for a minute, because the API server is away for longer, the error says
 // that it may still run, and Cancel tries again. No other process can tell how a
-// command ended. Timeouts are kept by this
-// process: if it dies, its commands go on, without a timeout and for nobody. An
-// exit code of 128+n is reported as signal n, because a shell does not tell the
-// two apart. Processes that left the session of the command and wiped their
-// environment are not found when it is cancelled.
+// command ended. Timeouts are kept by this process: if it dies, its commands go
+// on, without a timeout and for nobody. An exit code of 128+n is reported as
+// signal n, because a shell does not tell the two apart. Processes that left the
+// session of the command and wiped their environment, or do not let it be read
+// (another user's, ssh-agent), are not found when it is cancelled.
 //
 // A container with neither a shim nor sh cannot run commands:
 // exec.ErrTargetNotReady says so.

@@ -31,8 +31,10 @@ type Config struct {
 	// main process of a command. Defaults to one second; negative means not at
 	// all.
 	Linger time.Duration
-	// Retention is how long an ended command is remembered. Defaults to one
-	// hour; negative means for ever.
+	// Retention is how long an ended command is remembered, if not so many have
+	// ended since that the oldest are deleted (see MaxEnded and MaxEndedBytes of
+	// shim.Options, whose defaults hold). Defaults to one hour; negative means
+	// until Forget, or until then.
 	Retention time.Duration
 	// MinFree is how many bytes must stay free on the disk of Dir. Defaults to
 	// 16 MiB; negative means no limit.

@@ -34,9 +34,10 @@ type Start struct {
 	// Command is a program that has this package's commands, with the
 	// arguments before them: {"/usr/bin/rdev", "shim"}. Required.
 	Command []string
-	// Env is the environment of the daemon, which its commands do not see
-	// unless the client sends none. It must not hold secrets. Defaults to a
-	// PATH of the usual folders.
+	// Env is the environment of the daemon itself. Its commands have that of the
+	// client instead, or where it sends none, a PATH of the usual folders,
+	// HOME=/ and LANG=C.UTF-8. It must not hold secrets: commands may look at
+	// the daemon. Defaults to a PATH of the usual folders.
 	Env []string
 	// The fields of Config that are handed on.
 	IdleExit      time.Duration
