@@ -43,10 +43,10 @@
 //
 // A host process is not made a child subreaper by itself, because that is not a
 // library's to decide. Without it, a descendant that has left the session *and*
-// wiped its environment *and* whose parent has died is not found. A process that
-// exists to host an engine becomes one (BecomeSubreaper, Options.Subreaper):
-// such orphans then come to it, and are killed with the last of the commands
-// that they can be of.
+// wiped its environment (or does not let it be read, as ssh-agent) *and* whose
+// parent has died is not found. A process that exists to host an engine becomes
+// one (BecomeSubreaper, Options.Subreaper): such orphans then come to it, and are
+// killed with the last of the commands that they can be of.
 //
 // What ran under an engine that was killed with KILL is lost, for good reason:
 // a process can be waited for by its parent alone, and its output went into
@@ -79,7 +79,8 @@
 // Hello and refuse are the same in all versions; what follows is version 1.
 //
 // Either side sends heartbeat (2) every 10 s, and ends the connection when it
-// has heard nothing for three times that.
+// has heard nothing for three times that, or when the other side takes that long
+// to take a packet.
 //
 // From the client, on a channel that it has not used before:
 //
