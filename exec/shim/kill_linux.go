@@ -164,7 +164,7 @@ func (t *tree) look(pid int) verdict {
 		return stranger
 	}
 	s, statErr := readStat(pid)
-	if statErr != nil || s.dead() || s.flags&kernelThread != 0 || s.startTime < t.start {
+	if statErr != nil || s.dead() || s.flags&kernelThread != 0 || s.startTime < t.earliest() {
 		return stranger
 	}
 	if s.ended() {
@@ -197,6 +197,16 @@ func (t *tree) look(pid int) verdict {
 		return memberOf
 	}
 	return stranger
+}
+
+// earliest is when the first process of the tree may have started. What another
+// command has left alone for this one's sake may be a little older than the
+// leader, by the time that passed before the fork.
+func (t *tree) earliest() uint64 {
+	if t.birth != nil {
+		return min(t.start, t.birth.ticks)
+	}
+	return t.start
 }
 
 // holdsVariable reports whether kv is one of the NUL-terminated entries of env.
