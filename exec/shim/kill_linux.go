@@ -186,9 +186,11 @@ func (t *tree) look(pid int) verdict {
 		// as ssh-agent does. It can be of the command, but so can any other.
 		return stranger
 	}
-	// It has no environment, or not yet, or not any more. Arguments and
-	// environment come at once: one that has arguments has no environment for
-	// good, or has it by now.
+	if s.flags&exiting != 0 && s.threads <= 1 {
+		return stranger // it has no environment any more, and starts nothing
+	}
+	// It has no environment, or not yet. Arguments and environment come at once:
+	// one that has arguments has no environment for good, or has it by now.
 	args, _ := os.ReadFile(folder + "/cmdline")
 	if len(args) == 0 {
 		return undecided

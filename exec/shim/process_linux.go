@@ -46,7 +46,10 @@ type stat struct {
 	startTime uint64 // in clock ticks after boot
 }
 
-const kernelThread = 0x00200000 // PF_KTHREAD
+const (
+	exiting      = 0x00000004 // PF_EXITING, of the first thread
+	kernelThread = 0x00200000 // PF_KTHREAD
+)
 
 // dead reports a process that executes nothing any more. One whose first thread
 // has ended is a zombie while the others live.
