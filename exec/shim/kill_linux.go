@@ -57,7 +57,12 @@ func (t *tree) kill() []int {
 		_ = unix.Kill(-t.leader, unix.SIGKILL)
 	}
 	t.birth.end()
-	deadline := time.Now().Add(killWait)
+	return t.hunt(time.Now().Add(killWait), t.members)
+}
+
+// hunt is kill once it has begun. A pass returns the living members of the tree
+// in a window, and what may be some.
+func (t *tree) hunt(deadline time.Time, pass func(pidWindow) (found, unsure []int)) []int {
 	window := t.pids.since(t.leader, t.forked)
 	killed := false
 	defer func() {
@@ -66,7 +71,7 @@ func (t *tree) kill() []int {
 		}
 	}()
 	for clean := 0; clean < 2; {
-		found, unsure := t.members(window)
+		found, unsure := pass(window)
 		isLate := time.Now().After(deadline)
 		if len(found)+len(unsure) == 0 {
 			clean++

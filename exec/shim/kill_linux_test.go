@@ -5,12 +5,10 @@ import (
 	"context"
 	"fmt"
 	"os"
-	osexec "os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -178,47 +176,6 @@ func TestKill(t *testing.T) {
 		is.NoErr(e.Cancel(ctx, "thread-cancel"))
 		is.Equal(len((<-results).Survivors), 0)
 		is.True(!oddproc.LivesOn(h.pid()))
-	})
-
-	t.Run("ATreeThatGrowsAsFastAsItIsKilledIsReportedInTime", func(t *testing.T) {
-		is := is.New(t)
-		var out output
-		up, ended := make(chan struct{}), make(chan exec.Result, 1)
-		workspace := t.TempDir()
-		go func() {
-			result, err := e.Execute(ctx, workspace, shell("growing", "env | grep ^RDEV_COOKIE_; exec sleep "+mark(7)), func(lines []exec.Line) error {
-				defer close(up)
-				return out.sink(lines)
-			})
-			if err != nil {
-				t.Error(err)
-			}
-			ended <- result
-		}()
-		<-up
-		// What carries the command's cookie is of its tree, whoever started it:
-		// each process that is killed has another one take its place.
-		feeding, stop := context.WithTimeout(ctx, 20*time.Second)
-		defer stop()
-		var feeders sync.WaitGroup
-		defer feeders.Wait()
-		for range 4 {
-			feeders.Go(func() {
-				for feeding.Err() == nil {
-					child := osexec.CommandContext(feeding, "sleep", mark(8))
-					child.Env = []string{string(out.lines[0].Data)}
-					_ = child.Run()
-				}
-			})
-		}
-		start := time.Now()
-		err := e.Cancel(ctx, "growing")
-		took := time.Since(start)
-		t.Logf("%v: %v", took.Round(time.Millisecond), err)
-		is.True(err != nil) // processes are still alive
-		is.True(took < 15*time.Second)
-		is.True(len((<-ended).Survivors) > 0)
-		stop()
 	})
 
 	t.Run("AProcessThatShowsNothingIsReported", func(t *testing.T) {
