@@ -11,7 +11,9 @@ type Schemas = components["schemas"];
 
 const [server, key] = process.argv.slice(2) as [string, string];
 const headers = { Authorization: `Bearer ${key}` };
-const client = createClient<paths>({ baseUrl: server, headers });
+// Where an answer may be JSON or a stream, the client says which one it asks for.
+const client = createClient<paths, "application/json">({ baseUrl: server, headers });
+const streams = createClient<paths, "text/event-stream">({ baseUrl: server, headers });
 
 // The codes of failures are a closed set, which a program can tell apart.
 function mayComeBack(code: Schemas["Code"]): boolean {
@@ -38,7 +40,7 @@ async function run(argv: string[]): Promise<Schemas["Command"]> {
 // Events are read from the body; their types are in the description, too.
 async function follow(command: Schemas["Command"]): Promise<Schemas["CompleteEvent"]> {
 	const query: operations["readEvents"]["parameters"]["query"] = { stream_id: command.stream_id };
-	const { data, error } = await client.GET("/projects/{project}/events", {
+	const { data, error } = await streams.GET("/projects/{project}/events", {
 		params: { path: { project: command.project }, query },
 		parseAs: "text",
 	});
