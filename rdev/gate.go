@@ -172,7 +172,8 @@ func Places(unfinished []Seat, ids []string) []Place {
 	return places
 }
 
-// inTurn returns the indexes of those that wait, first come first.
+// inTurn returns the indexes of those that wait, project by project, and there
+// first come first: turns of different projects cannot be compared.
 func inTurn(seats []Seat) (order []int) {
 	for i := range seats {
 		if seats[i].Turn != 0 {
@@ -180,7 +181,10 @@ func inTurn(seats []Seat) (order []int) {
 		}
 	}
 	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(seats[a].Turn, seats[b].Turn), cmp.Compare(seats[a].ID, seats[b].ID))
+		return cmp.Or(
+			cmp.Compare(seats[a].Project, seats[b].Project),
+			cmp.Compare(seats[a].Turn, seats[b].Turn), cmp.Compare(seats[a].ID, seats[b].ID),
+		)
 	})
 	return order
 }

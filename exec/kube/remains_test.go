@@ -35,7 +35,8 @@ func TestVolumesDoNotFillUp(t *testing.T) {
 		r.wait(t)
 		is.NoErr(r.err)
 	}
-	eventually(t, "the oldest are forgotten", func() bool { return look("ls -d /scratch/.rdev-0/state-*/v1/test-* | wc -l") == "1" })
+	// That they ended is remembered for longer.
+	eventually(t, "the output of the oldest is deleted", func() bool { return look("find /scratch/.rdev-0/state-*/v1/test-* -name '*.seg' | wc -l") == "1" })
 	before := look("ls -d /scratch/.rdev-0/state-*")
 	is.Equal(len(strings.Fields(before)), 1)
 	look("cd /scratch/.rdev-0; touch -d '2020-01-01 00:00' rdev-shim-0123456789abcdef; mkdir state-of-another; touch /tmp/end")
