@@ -169,7 +169,7 @@ func (t *tree) look(pid int) verdict {
 		return stranger
 	}
 	s, statErr := readStat(pid)
-	if statErr != nil || s.dead() || s.flags&kernelThread != 0 || s.startTime < t.earliest() {
+	if statErr != nil || s.dead() || s.flags&kernelThread != 0 {
 		return stranger
 	}
 	if s.ended() {
@@ -191,7 +191,10 @@ func (t *tree) look(pid int) verdict {
 		// as ssh-agent does. It can be of the command, but so can any other.
 		return stranger
 	}
-	if s.flags&exiting != 0 && s.threads <= 1 {
+	switch {
+	case s.startTime < t.start:
+		return stranger
+	case s.flags&exiting != 0 && s.threads <= 1:
 		return stranger // it has no environment any more, and starts nothing
 	}
 	// It has no environment, or not yet. Arguments and environment come at once:
@@ -204,16 +207,6 @@ func (t *tree) look(pid int) verdict {
 		return memberOf
 	}
 	return stranger
-}
-
-// earliest is when the first process of the tree may have started. What another
-// command has left alone for this one's sake may be a little older than the
-// leader, by the time that passed before the fork.
-func (t *tree) earliest() uint64 {
-	if t.birth != nil {
-		return min(t.start, t.birth.ticks)
-	}
-	return t.start
 }
 
 // holdsVariable reports whether kv is one of the NUL-terminated entries of env.

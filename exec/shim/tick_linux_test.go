@@ -10,9 +10,10 @@ import (
 	"github.com/matryer/is"
 )
 
-// TestOrphanOfTheSameTick: a command whose leader came after the orphan of
-// another, in the same tick of the clock of process starts, is the last that the
-// orphan may be of, and ends it. From outside, such a tick cannot be hit.
+// TestOrphanOfTheSameTick: a command that was about to be started in the tick of
+// the clock of process starts in which the orphan of another came is one that the
+// orphan may be of, though its leader came later. As the last of them it ends it.
+// From outside, such a tick cannot be hit.
 func TestOrphanOfTheSameTick(t *testing.T) {
 	is := is.New(t)
 	if os.Getpid() == 1 {
@@ -41,7 +42,9 @@ func TestOrphanOfTheSameTick(t *testing.T) {
 	first := lead()
 	orphan := start() // as if its parent had been the first command
 	second := lead()
+	// It was about to be started when the orphan was, and was in the next tick.
 	second.birth.ticks = first.birth.ticks
+	second.start = first.start + 1
 
 	is.Equal(first.kill(), nil)
 	s, err := readStat(orphan)
