@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 
-	"github.com/jmoiron/sqlx"
-
 	"github.com/orchard9/rdev/internal/chunk"
 	"github.com/orchard9/rdev/stream"
 )
@@ -15,7 +13,7 @@ const (
 	selectTip = `SELECT num, first, head, terminal, closed FROM streams WHERE id = ?`
 
 	insertStream = `INSERT INTO streams (id, first, head, terminal, closed, bytes, updated_at)
-		VALUES (?, 1, 0, 0, 0, 0, ?)`
+		VALUES (?, 1, ?, ?, ?, ?, ?)`
 
 	updateStream = `UPDATE streams SET head = ?, terminal = ?, closed = ?, bytes = bytes + ?, updated_at = ?
 		WHERE num = ?`
@@ -32,44 +30,15 @@ type tip struct {
 	added   int64 // bytes of chunks
 }
 
-// appender holds the statements of the writer, prepared once.
-type appender struct {
-	load, create, update, chunk *sql.Stmt
-}
-
-func newAppender(ctx context.Context, db *sqlx.DB) (*appender, error) {
-	var a appender
-	for _, s := range []struct {
-		statement **sql.Stmt
-		query     string
-	}{{&a.load, selectTip}, {&a.create, insertStream}, {&a.update, updateStream}, {&a.chunk, insertChunk}} {
-		var err error
-		if *s.statement, err = db.PrepareContext(ctx, s.query); err != nil {
-			return nil, err
-		}
-	}
-	return &a, nil
-}
-
-// in returns the statements for use in a transaction.
-func (a *appender) in(ctx context.Context, tx *sqlx.Tx) *appending {
-	return &appending{ctx: ctx, tx: tx, appender: a}
-}
-
-// appending is an appender within one transaction.
+// appending is what appends to streams within one transaction.
 type appending struct {
-	*appender
 	ctx context.Context
-	tx  *sqlx.Tx
-
-	// The statements as the transaction has them; getting one costs more than
-	// a row does.
-	chunkTx, updateTx *sql.Stmt
+	tx  *session
 }
 
 // load reads the end of a stream, which may have no row yet.
 func (a *appending) load(id string) (tip, error) {
-	row, err := scanHead(a.tx.StmtContext(a.ctx, a.appender.load).QueryRowContext(a.ctx, id))
+	row, err := scanHead(a.tx.QueryRowContext(a.ctx, selectTip, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return tip{id: id, head: stream.Head{First: 1}}, nil
 	}
@@ -92,46 +61,43 @@ func (a *appending) apply(t *tip, r *request, now int64) (added int64, err error
 	if len(r.fresh) < len(r.events) { // another owner was ahead
 		chunks = chunk.Encode(r.fresh)
 	}
-	if err := a.ensure(t, now); err != nil {
-		return 0, err
-	}
-	if a.chunkTx == nil {
-		a.chunkTx = a.tx.StmtContext(a.ctx, a.chunk)
-	}
 	for _, c := range chunks {
-		if _, err := a.chunkTx.ExecContext(a.ctx, t.num, int64(c.First), int64(c.Last), now, len(c.Events), c.Events); err != nil {
-			return 0, err
-		}
 		added += int64(len(c.Events))
 	}
 	t.head = t.head.After(r.fresh)
-	t.changed = true
 	t.added += added
+	t.changed = true
+	if err := a.ensure(t, now); err != nil {
+		return 0, err
+	}
+	for _, c := range chunks {
+		if _, err := a.tx.ExecContext(a.ctx, insertChunk, t.num, int64(c.First), int64(c.Last), now, len(c.Events), c.Events); err != nil {
+			return 0, err
+		}
+	}
 	return added, nil
 }
 
-// ensure gives the stream a row.
+// ensure gives the stream a row that says what t does, unless it has one.
 func (a *appending) ensure(t *tip, now int64) error {
 	if t.num != 0 {
 		return nil
 	}
-	result, err := a.tx.StmtContext(a.ctx, a.create).ExecContext(a.ctx, t.id, now)
+	result, err := a.tx.ExecContext(a.ctx, insertStream, t.id, int64(t.head.Seq), t.head.Terminal, t.head.Closed, t.added, now)
 	if err != nil {
 		return err
 	}
 	t.num, err = result.LastInsertId()
+	t.changed, t.added = false, 0
 	return err
 }
 
-// finish writes the row of the stream, once a transaction.
+// finish brings the row of the stream up to date, once a transaction.
 func (a *appending) finish(t *tip, now int64) error {
 	if !t.changed {
 		return nil
 	}
-	if a.updateTx == nil {
-		a.updateTx = a.tx.StmtContext(a.ctx, a.update)
-	}
-	_, err := a.updateTx.ExecContext(a.ctx, int64(t.head.Seq), t.head.Terminal, t.head.Closed, t.added, now, t.num)
+	_, err := a.tx.ExecContext(a.ctx, updateStream, int64(t.head.Seq), t.head.Terminal, t.head.Closed, t.added, now, t.num)
 	return err
 }
 
@@ -141,7 +107,7 @@ type headRow struct {
 	head stream.Head
 }
 
-func scanHead(row *sql.Row) (headRow, error) {
+func scanHead(row scanner) (headRow, error) {
 	var r headRow
 	err := row.Scan(&r.num, &r.head.First, &r.head.Seq, &r.head.Terminal, &r.head.Closed)
 	return r, err

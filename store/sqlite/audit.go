@@ -73,7 +73,7 @@ func hashOf(b []byte) (h rdev.AuditHash) {
 }
 
 // appendAudit appends entries within a transaction.
-func appendAudit(ctx context.Context, tx *sqlx.Tx, now time.Time, entries []rdev.AuditEntry) error {
+func appendAudit(ctx context.Context, tx *session, now time.Time, entries []rdev.AuditEntry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (a *Audit) Append(ctx context.Context, entries ...rdev.AuditEntry) error {
 	if a.write == nil {
 		return errReadOnly
 	}
-	err := a.write.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err := a.write.change(ctx, func(ctx context.Context, tx *session) error {
 		return appendAudit(ctx, tx, a.now(), entries)
 	})
 	if err != nil {
@@ -161,7 +161,7 @@ func (a *Audit) Prune(ctx context.Context, before time.Time, limit int) (removed
 	if a.write == nil {
 		return 0, errReadOnly
 	}
-	err = a.write.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = a.write.change(ctx, func(ctx context.Context, tx *session) error {
 		removed = 0
 		var last struct {
 			Seq  uint64 `db:"seq"`

@@ -17,11 +17,11 @@ func OpenAudit(ctx context.Context, path string) (_ *Audit, close func() error, 
 	}
 	// A connection that may only read cannot make the files beside it that WAL
 	// needs.
-	pool, err := openPool(ctx, dsn(path, url.Values{"mode": {"rw"}, "_query_only": {"1"}}), 1)
+	pool, err := openPool(ctx, dsn(path, defaultTimeout, url.Values{"mode": {"rw"}, "_query_only": {"1"}}), 1)
 	if err != nil {
 		return nil, nil, fmt.Errorf("store/sqlite: open %s: %w", path, err)
 	}
-	a := &Audit{read: pool, limit: (*Options)(nil).withDefaults().Timeout}
+	a := &Audit{read: pool, limit: defaultTimeout}
 	var tables int
 	if err := pool.GetContext(ctx, &tables, `SELECT count(*) FROM sqlite_schema WHERE name = 'audit_head'`); err != nil || tables == 0 {
 		if err == nil {

@@ -33,7 +33,7 @@ type checkpointer struct {
 
 // newCheckpointer starts the goroutine; close ends it.
 func newCheckpointer(ctx context.Context, path string, onError func(error)) (*checkpointer, error) {
-	pool, err := openPool(ctx, writerDSN(path), 1)
+	pool, err := openPool(ctx, writerDSN(path, defaultTimeout), 1)
 	if err != nil {
 		return nil, err
 	}

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-
 	"github.com/orchard9/rdev/rdev"
 )
 
@@ -17,29 +15,12 @@ import (
 type Commands struct {
 	db  *db
 	now func() time.Time // of the audit log
-
-	// What each command asks for, prepared once: to prepare a statement takes
-	// longer than to run it. The connections close them.
-	get                  *sql.Stmt // of a connection that reads
-	load, insert, update *sql.Stmt // of the one that writes
+	get *sql.Stmt        // selectCommand, of connections that read; they close it
 }
 
 func newCommands(ctx context.Context, db *db, now func() time.Time) (*Commands, error) {
-	s := &Commands{db: db, now: now}
-	for _, p := range []struct {
-		statement **sql.Stmt
-		pool      *sqlx.DB
-		query     string
-	}{
-		{&s.get, db.read, selectCommand}, {&s.load, db.write, selectCommand},
-		{&s.insert, db.write, insertCommand}, {&s.update, db.write, updateCommand},
-	} {
-		var err error
-		if *p.statement, err = p.pool.PrepareContext(ctx, p.query); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
+	get, err := db.read.PrepareContext(ctx, selectCommand)
+	return &Commands{db: db, now: now, get: get}, err
 }
 
 var (
@@ -89,7 +70,7 @@ func (s *Commands) Insert(ctx context.Context, c rdev.Command) (result rdev.Comm
 	if err != nil {
 		return rdev.Command{}, false, fmt.Errorf("store/sqlite: insert command %s: %w", c.ID, err)
 	}
-	err = s.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = s.db.change(ctx, func(ctx context.Context, tx *session) error {
 		if c.IdempotencyKey != "" {
 			since := c.CreatedAt.Add(-rdev.IdempotencyTTL).UnixMicro()
 			err := tx.GetContext(ctx, &body, selectRepeated, c.KeyID, c.Project, c.IdempotencyKey, since)
@@ -102,7 +83,7 @@ func (s *Commands) Insert(ctx context.Context, c rdev.Command) (result rdev.Comm
 			return err
 		}
 		created = true
-		_, err = tx.StmtContext(ctx, s.insert).ExecContext(ctx, c.ID, c.Project, string(c.Type), string(c.State), c.KeyID,
+		_, err = tx.ExecContext(ctx, insertCommand, c.ID, c.Project, string(c.Type), string(c.State), c.KeyID,
 			c.CreatedAt.UnixMicro(), micros(c.EndedAt), c.IdempotencyKey, turn, gate, body)
 		if err != nil {
 			return err
@@ -122,7 +103,7 @@ func (s *Commands) Insert(ctx context.Context, c rdev.Command) (result rdev.Comm
 func (s *Commands) Get(ctx context.Context, id string) (rdev.Command, error) {
 	ctx, cancel := s.db.bounded(ctx)
 	defer cancel()
-	c, err := loadCommand(ctx, s.get, id)
+	c, err := loadCommand(s.get.QueryRowContext(ctx, id))
 	if err != nil {
 		return rdev.Command{}, fmt.Errorf("store/sqlite: get command %s: %w", id, contextual(ctx, err))
 	}
@@ -179,8 +160,8 @@ func (s *Commands) list(ctx context.Context, filter rdev.CommandFilter, limit in
 func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Command) error) (rdev.Command, error) {
 	var after rdev.Command
 	var refused error
-	err := s.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
-		before, err := loadCommand(ctx, tx.StmtContext(ctx, s.load), id)
+	err := s.db.change(ctx, func(ctx context.Context, tx *session) error {
+		before, err := loadCommand(tx.QueryRowContext(ctx, selectCommand, id))
 		if err != nil {
 			return err
 		}
@@ -201,12 +182,12 @@ func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 		}
 		if after.State.Terminal() {
 			// The pages that the secrets took are overwritten, not only freed.
-			if _, err := tx.ExecContext(ctx, `PRAGMA secure_delete = on`); err != nil {
+			if _, err := tx.conn.ExecContext(ctx, `PRAGMA secure_delete = on`); err != nil {
 				return err
 			}
-			defer func() { _, _ = tx.ExecContext(ctx, `PRAGMA secure_delete = fast`) }()
+			defer func() { _, _ = tx.conn.ExecContext(ctx, `PRAGMA secure_delete = fast`) }()
 		}
-		_, err = tx.StmtContext(ctx, s.update).ExecContext(ctx, string(after.State), micros(after.EndedAt), after.ClaudeSession(), body, id)
+		_, err = tx.ExecContext(ctx, updateCommand, string(after.State), micros(after.EndedAt), after.ClaudeSession(), body, id)
 		if err != nil {
 			return err
 		}
@@ -221,10 +202,10 @@ func (s *Commands) Update(ctx context.Context, id string, change func(*rdev.Comm
 	return after, nil
 }
 
-// loadCommand asks selectCommand.
-func loadCommand(ctx context.Context, selects *sql.Stmt, id string) (rdev.Command, error) {
+// loadCommand decodes what selectCommand returned.
+func loadCommand(row scanner) (rdev.Command, error) {
 	var body []byte
-	err := selects.QueryRowContext(ctx, id).Scan(&body)
+	err := row.Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return rdev.Command{}, rdev.ErrCommandNotFound
 	}

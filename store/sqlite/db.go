@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -13,16 +14,17 @@ import (
 
 // db is the connections to the file: one that writes, some that read.
 type db struct {
-	write   *sqlx.DB
+	write   *sqlx.DB // of the one connection that writes
+	session *session // that connection, for who has put a token into turn
+	turn    chan struct{}
 	read    *sqlx.DB
 	timeout time.Duration
 
 	checkpoints *checkpointer
 }
 
-func writerDSN(path string) string {
-	return dsn(path, url.Values{
-		"_txlock":       {"immediate"}, // or a transaction that reads first may fail to write
+func writerDSN(path string, patience time.Duration) string {
+	return dsn(path, patience, url.Values{
 		"_auto_vacuum":  {"incremental"},
 		"_journal_mode": {"wal"},
 		"_synchronous":  {"normal"},
@@ -36,12 +38,13 @@ func writerDSN(path string) string {
 	})
 }
 
-func readerDSN(path string) string {
-	return dsn(path, url.Values{"mode": {"ro"}, "_query_only": {"1"}})
+func readerDSN(path string, patience time.Duration) string {
+	return dsn(path, patience, url.Values{"mode": {"ro"}, "_query_only": {"1"}})
 }
 
-func dsn(path string, values url.Values) string {
-	values.Set("_busy_timeout", "5000")
+// dsn has a connection wait so long for a lock that another process holds.
+func dsn(path string, patience time.Duration, values url.Values) string {
+	values.Set("_busy_timeout", strconv.FormatInt(max(1, patience.Milliseconds()), 10))
 	values.Set("_dqs", "0")
 	values.Set("_defensive", "1")
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + values.Encode()
@@ -55,29 +58,70 @@ func (d *db) bounded(ctx context.Context) (context.Context, context.CancelFunc) 
 	return context.WithTimeout(ctx, d.timeout)
 }
 
-// change runs f in a transaction of the one connection that writes.
-func (d *db) change(ctx context.Context, f func(context.Context, *sqlx.Tx) error) (err error) {
+// begin takes the connection that writes out of its pool.
+func (d *db) begin(ctx context.Context) error {
+	conn, err := d.write.Connx(ctx)
+	if err != nil {
+		return err
+	}
+	d.session = &session{conn: conn, prepared: map[string]*sqlx.Stmt{}}
+	return nil
+}
+
+// use gives f the connection that writes, when it is its turn.
+func (d *db) use(ctx context.Context, f func(context.Context, *session) error) error {
 	ctx, cancel := d.bounded(ctx)
 	defer cancel()
-	tx, err := d.write.BeginTxx(ctx, nil)
-	if err != nil {
-		return contextual(ctx, err)
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
 	}
-	defer func() {
-		if err != nil {
-			_ = tx.Rollback() // it may have been rolled back already
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return contextual(ctx, f(ctx, d.session))
+}
+
+// change runs f in a transaction. The deadline is that of the wait for its turn,
+// as no other process is to hold a lock; of one that does, busy_timeout bounds it.
+// f gets a context that does not end, because for every statement under one that
+// may, the driver starts a goroutine, which takes longer than the statement. What
+// f does has to be short. Once ctx has ended, nothing is committed.
+func (d *db) change(ctx context.Context, f func(context.Context, *session) error) error {
+	return d.use(ctx, func(ctx context.Context, s *session) error {
+		endless := context.WithoutCancel(ctx)
+		if _, err := s.ExecContext(endless, `BEGIN IMMEDIATE`); err != nil {
+			return err
 		}
-	}()
-	if err := f(ctx, tx); err != nil {
-		return contextual(ctx, err)
-	}
-	return contextual(ctx, tx.Commit())
+		committed := false
+		defer func() {
+			if !committed {
+				_, _ = s.ExecContext(endless, `ROLLBACK`) // it may have been rolled back already
+			}
+		}()
+		if err := f(endless, s); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := s.ExecContext(endless, `COMMIT`)
+		committed = err == nil
+		return err
+	})
 }
 
 func (d *db) close() error {
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
+	var err error
+	if d.session != nil {
+		err = d.session.close()
+	}
 	// The last to go does a whole checkpoint and removes the WAL, which a
 	// connection that may only read cannot.
-	return errors.Join(d.read.Close(), d.checkpoints.close(), d.write.Close())
+	return errors.Join(err, d.read.Close(), d.checkpoints.close(), d.write.Close())
 }
 
 // contextual returns err, and that ctx has ended if it has: the driver has

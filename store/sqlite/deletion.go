@@ -3,8 +3,6 @@ package sqlite
 import (
 	"context"
 
-	"github.com/jmoiron/sqlx"
-
 	"github.com/orchard9/rdev/stream"
 )
 
@@ -43,17 +41,13 @@ func (r *retainer) delete(ctx context.Context, bytes int64, query string, args .
 	defer cancel()
 	var chunks []doomed
 	var moved []doomed // per stream: its last deleted chunk, and the bytes of all
-	err := r.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err := r.db.change(ctx, func(ctx context.Context, tx *session) error {
 		if err := tx.SelectContext(ctx, &chunks, query, args...); err != nil {
 			return err
 		}
 		chunks = worth(chunks, bytes)
-		statement, err := tx.PreparexContext(ctx, deleteChunk)
-		if err != nil {
-			return err
-		}
 		for _, c := range chunks {
-			if _, err := statement.ExecContext(ctx, c.Num); err != nil {
+			if _, err := tx.ExecContext(ctx, deleteChunk, c.Num); err != nil {
 				return err
 			}
 		}

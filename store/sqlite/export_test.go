@@ -1,9 +1,13 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"math"
+	"runtime"
+	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"github.com/pressly/goose/v3"
@@ -12,11 +16,31 @@ import (
 	"github.com/orchard9/rdev/stream"
 )
 
-// Migrator returns what changes the schema of the store.
-func (s *Store) Migrator() (*goose.Provider, error) { return migrator(s.db.write.DB) }
+// Migrator returns what changes the schema of a file.
+func Migrator(t testing.TB, path string) (*goose.Provider, error) {
+	pool, err := openPool(t.Context(), writerDSN(path, time.Second), 1)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = pool.Close() })
+	return migrator(pool.DB)
+}
 
 // Writer returns the connection that writes.
-func (s *Store) Writer() *sql.DB { return s.db.write.DB }
+func (s *Store) Writer() *sqlx.Conn { return s.db.session.conn }
+
+// Hold has everybody else wait for the connection that writes, until release.
+func (s *Store) Hold() (release func()) {
+	s.db.turn <- struct{}{}
+	return func() { <-s.db.turn }
+}
+
+// SomebodyWrites says whether a goroutine has the connection that writes, or
+// waits for it.
+func SomebodyWrites() bool {
+	stacks := make([]byte, 1<<20)
+	return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("sqlite.(*db).use("))
+}
 
 // Trim drops the events of a stream up to and with through, as retention does,
 // which drops whole chunks: the one that through lies in is cut in two before.
@@ -30,7 +54,7 @@ func (s *Store) Trim(ctx context.Context, id string, through uint64) error {
 }
 
 func (s *Store) cut(ctx context.Context, id string, through uint64) error {
-	return s.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	return s.db.change(ctx, func(ctx context.Context, tx *session) error {
 		const query = `SELECT c.num, c.stream, c.first_seq, c.last_seq, c.added_at, c.events FROM chunks c
 			JOIN streams s ON s.num = c.stream WHERE s.id = ?1 AND c.first_seq <= ?2 AND c.last_seq > ?2`
 		var num, owner, at int64

@@ -26,7 +26,7 @@ func Versions(ctx context.Context, path string) (have, latest int64, err error) 
 	if _, err := os.Stat(path); err != nil {
 		return 0, latest, fmt.Errorf("store/sqlite: %w", err)
 	}
-	db, err := sql.Open("sqlite", readerDSN(path))
+	db, err := sql.Open("sqlite", readerDSN(path, defaultTimeout))
 	if err != nil {
 		return 0, latest, fmt.Errorf("store/sqlite: open %s: %w", path, err)
 	}

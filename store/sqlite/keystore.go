@@ -61,7 +61,7 @@ const (
 // Create implements auth.KeyStore.
 func (s *KeyStore) Create(ctx context.Context, key auth.Key, replaces *auth.Replacement) error {
 	key = auth.NewKeyRecord(key, replaces)
-	err := s.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err := s.db.change(ctx, func(ctx context.Context, tx *session) error {
 		if err := storeKey(ctx, tx, insertKey, key); err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (s *KeyStore) Create(ctx context.Context, key auth.Key, replaces *auth.Repl
 }
 
 // replaceKey marks the predecessor of key.
-func replaceKey(ctx context.Context, tx *sqlx.Tx, key auth.Key, until time.Time) error {
+func replaceKey(ctx context.Context, tx *session, key auth.Key, until time.Time) error {
 	old, err := loadKey(ctx, tx, key.Replaces)
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func (s *KeyStore) Used(ctx context.Context, last map[string]time.Time) error {
 	}
 	list, err := json.Marshal(uses)
 	if err == nil {
-		err = s.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		err = s.db.change(ctx, func(ctx context.Context, tx *session) error {
 			_, err := tx.ExecContext(ctx, noteUses, string(list))
 			return err
 		})
@@ -185,7 +185,7 @@ func (s *KeyStore) Used(ctx context.Context, last map[string]time.Time) error {
 func (s *KeyStore) Update(ctx context.Context, id string, change func(*auth.Key) error) (auth.Key, error) {
 	var after auth.Key
 	var refused error
-	err := s.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err := s.db.change(ctx, func(ctx context.Context, tx *session) error {
 		before, err := loadKey(ctx, tx, id)
 		if err != nil {
 			return err
@@ -212,9 +212,14 @@ func (s *KeyStore) Update(ctx context.Context, id string, change func(*auth.Key)
 	return after, nil
 }
 
-func loadKey(ctx context.Context, q sqlx.QueryerContext, id string) (auth.Key, error) {
+// getter is a session, or a pool of connections that read.
+type getter interface {
+	GetContext(ctx context.Context, dest any, query string, args ...any) error
+}
+
+func loadKey(ctx context.Context, q getter, id string) (auth.Key, error) {
 	var row keyRow
-	err := sqlx.GetContext(ctx, q, &row, selectKey, id)
+	err := q.GetContext(ctx, &row, selectKey, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return auth.Key{}, auth.ErrKeyNotFound
 	}
@@ -226,12 +231,16 @@ func loadKey(ctx context.Context, q sqlx.QueryerContext, id string) (auth.Key, e
 
 // storeKey runs insertKey or updateKey; an insert that changes nothing found
 // the id taken.
-func storeKey(ctx context.Context, tx *sqlx.Tx, statement string, key auth.Key) error {
+func storeKey(ctx context.Context, tx *session, statement string, key auth.Key) error {
 	row, err := newKeyRow(key)
 	if err != nil {
 		return err
 	}
-	result, err := tx.NamedExecContext(ctx, statement, row)
+	statement, args, err := sqlx.Named(statement, row)
+	if err != nil {
+		return err
+	}
+	result, err := tx.ExecContext(ctx, statement, args...)
 	if err != nil {
 		return err
 	}

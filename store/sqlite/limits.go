@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-
 	"github.com/orchard9/rdev/auth"
 )
 
@@ -36,7 +34,7 @@ const (
 
 // Take implements auth.LimitStore.
 func (l *Limits) Take(ctx context.Context, key string, rate auth.Rate, n int) (taken auth.Taken, err error) {
-	err = l.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = l.db.change(ctx, func(ctx context.Context, tx *session) error {
 		var stored int64
 		if err := tx.GetContext(ctx, &stored, selectRate, key); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err

@@ -34,10 +34,11 @@ func schema(t *testing.T, s *sqlite.Store) string {
 
 func TestMigrationsUpDownUpLeaveTheSameSchema(t *testing.T) {
 	is := is.New(t)
-	s := open(t, file(t), nil)
+	path := file(t)
+	s := open(t, path, nil)
 	before := schema(t, s)
 	is.True(strings.Contains(before, "CREATE TABLE chunks"))
-	m, err := s.Migrator()
+	m, err := sqlite.Migrator(t, path)
 	is.NoErr(err)
 	_, err = m.DownTo(t.Context(), 0)
 	is.NoErr(err)

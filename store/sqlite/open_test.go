@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/base64"
 	"errors"
 	"os"
@@ -197,18 +198,17 @@ func TestCloseWhilePublishing(t *testing.T) {
 func TestAPublisherThatGivesUpInTheQueuePublishesNothing(t *testing.T) {
 	is := is.New(t)
 	s := open(t, file(t), &sqlite.Options{Timeout: time.Minute})
-	tx, err := s.Writer().BeginTx(t.Context(), nil) // the writer has to wait
-	is.NoErr(err)
+	release := s.Hold()
 	waiting := make(chan error, 1)
 	go func() { waiting <- s.Broker().Publish(context.Background(), "a", batch(1, 1, 1)) }()
-	for s.Writer().Stats().WaitCount == 0 {
+	for !sqlite.SomebodyWrites() {
 		time.Sleep(time.Millisecond)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	err = s.Broker().Publish(ctx, "b", batch(1, 1, 1))
+	err := s.Broker().Publish(ctx, "b", batch(1, 1, 1))
 	is.True(errors.Is(err, context.DeadlineExceeded))
-	is.NoErr(tx.Rollback())
+	release()
 	is.NoErr(<-waiting)
 	is.NoErr(s.Broker().Close(t.Context(), "b"))
 	sub, err := s.Broker().Subscribe(t.Context(), "b", 0)
@@ -220,17 +220,36 @@ func TestAPublisherThatGivesUpInTheQueuePublishesNothing(t *testing.T) {
 func TestEveryQueryHasADeadline(t *testing.T) {
 	is := is.New(t)
 	s := open(t, file(t), &sqlite.Options{Timeout: 50 * time.Millisecond})
-	tx, err := s.Writer().BeginTx(t.Context(), nil)
-	is.NoErr(err)
 	none := context.Background()
+	release := s.Hold()
 	is.True(errors.Is(s.Broker().Publish(none, "s", batch(1, 1, 1)), context.DeadlineExceeded))
 	is.True(errors.Is(s.Keys().Create(none, auth.Key{ID: "x"}, nil), context.DeadlineExceeded))
-	_, _, err = s.Commands().Insert(none, rdev.Command{ID: "x"})
+	_, _, err := s.Commands().Insert(none, rdev.Command{ID: "x"})
 	is.True(errors.Is(err, context.DeadlineExceeded))
-	is.NoErr(tx.Rollback())
+	release()
 	for s.Broker().Publish(none, "s", batch(1, 1, 1)) != nil { // a busy machine may take longer, once or twice
 		is.NoErr(t.Context().Err())
 	}
+}
+
+func TestALockOfAnotherProgramIsNotAwaitedForEver(t *testing.T) {
+	is := is.New(t)
+	path := file(t)
+	s := open(t, path, &sqlite.Options{Timeout: 50 * time.Millisecond})
+	other, err := sql.Open("sqlite", "file:"+path)
+	is.NoErr(err)
+	defer other.Close()
+	tx, err := other.Begin()
+	is.NoErr(err)
+	_, err = tx.Exec(`UPDATE audit_head SET seq = seq`)
+	is.NoErr(err)
+	began := time.Now()
+	err = s.Broker().Publish(context.Background(), "s", batch(1, 1, 1))
+	is.True(err != nil)
+	is.True(strings.Contains(err.Error(), "locked"))
+	is.True(time.Since(began) < 4*time.Second)
+	is.NoErr(tx.Rollback())
+	is.NoErr(s.Broker().Publish(context.Background(), "s", batch(1, 1, 1)))
 }
 
 func TestTheSecretsOfEndedCommandsAreGoneFromTheFile(t *testing.T) {

@@ -8,6 +8,9 @@ import (
 	"github.com/orchard9/rdev/stream"
 )
 
+// defaultTimeout bounds what is asked of a file.
+const defaultTimeout = 5 * time.Second
+
 // Options are the settings of a Store. The zero value, and nil, mean the
 // defaults.
 type Options struct {
@@ -53,7 +56,7 @@ func (o *Options) withDefaults() Options {
 	options.MaxBytes = cmp.Or(options.MaxBytes, 1<<30)
 	options.CommandAge = cmp.Or(options.CommandAge, options.MaxAge)
 	options.RetainEvery = cmp.Or(options.RetainEvery, time.Minute)
-	options.Timeout = cmp.Or(options.Timeout, 5*time.Second)
+	options.Timeout = cmp.Or(options.Timeout, defaultTimeout)
 	options.Readers = cmp.Or(options.Readers, 4)
 	if options.Now == nil {
 		options.Now = time.Now

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/jmoiron/sqlx"
-
 	"github.com/orchard9/rdev/rdev"
 )
 
@@ -23,7 +21,7 @@ func encodeGate(g rdev.Gate) (string, error) {
 }
 
 // takeTurn applies the gate of a new record, in the transaction that inserts it.
-func takeTurn(ctx context.Context, tx *sqlx.Tx, c rdev.Command) (turn int64, err error) {
+func takeTurn(ctx context.Context, tx *session, c rdev.Command) (turn int64, err error) {
 	if c.Gate == (rdev.Gate{}) {
 		return 0, nil
 	}
@@ -36,7 +34,7 @@ func takeTurn(ctx context.Context, tx *sqlx.Tx, c rdev.Command) (turn int64, err
 
 // Admit implements rdev.Queue.
 func (s *Commands) Admit(ctx context.Context, ids []string) (places []rdev.Place, err error) {
-	err = s.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = s.db.change(ctx, func(ctx context.Context, tx *session) error {
 		seats, err := loadSeats(ctx, tx)
 		if err != nil {
 			return err
@@ -66,7 +64,7 @@ func (s *Commands) Admit(ctx context.Context, ids []string) (places []rdev.Place
 }
 
 // loadSeats returns the unfinished records.
-func loadSeats(ctx context.Context, tx *sqlx.Tx) ([]rdev.Seat, error) {
+func loadSeats(ctx context.Context, tx *session) ([]rdev.Seat, error) {
 	var rows []struct {
 		ID      string `db:"id"`
 		Project string `db:"project"`

@@ -165,14 +165,17 @@ func (r *retainer) deleteRows(ctx context.Context, statement string, before time
 	}
 }
 
-func (r *retainer) deleteSomeRows(ctx context.Context, statement string, before time.Time) (int64, error) {
+func (r *retainer) deleteSomeRows(ctx context.Context, statement string, before time.Time) (n int64, err error) {
 	ctx, cancel := r.step(ctx)
 	defer cancel()
-	result, err := r.db.write.ExecContext(ctx, statement, before.UnixMicro(), retainRecords)
-	if err != nil {
-		return 0, contextual(ctx, err)
-	}
-	return result.RowsAffected()
+	err = r.db.use(ctx, func(ctx context.Context, s *session) error {
+		result, err := s.ExecContext(ctx, statement, before.UnixMicro(), retainRecords)
+		if err == nil {
+			n, err = result.RowsAffected()
+		}
+		return err
+	})
+	return n, err
 }
 
 // step bounds one step, whatever deadline the whole has.
@@ -207,29 +210,32 @@ func (r *retainer) giveBack(ctx context.Context, _ time.Time) error {
 }
 
 // vacuumStep gives back up to 512 pages.
-func (r *retainer) vacuumStep(ctx context.Context) (err error) {
+func (r *retainer) vacuumStep(ctx context.Context) error {
 	ctx, cancel := r.step(ctx)
 	defer cancel()
-	// It does its work row by row, though the rows are empty.
-	rows, err := r.db.write.QueryContext(ctx, `PRAGMA incremental_vacuum(512)`)
-	if err != nil {
-		return contextual(ctx, err)
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-	}
-	return contextual(ctx, rows.Err())
+	return r.db.use(ctx, func(ctx context.Context, s *session) (err error) {
+		// It does its work row by row, though the rows are empty.
+		rows, err := s.conn.QueryContext(ctx, `PRAGMA incremental_vacuum(512)`)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		for rows.Next() {
+		}
+		return rows.Err()
+	})
 }
 
 // pragma returns the first number of the answer.
 func (r *retainer) pragma(ctx context.Context, statement string) (n int64, err error) {
 	ctx, cancel := r.step(ctx)
 	defer cancel()
-	row := r.db.write.QueryRowxContext(ctx, statement)
-	values, err := row.SliceScan()
-	if err != nil {
-		return 0, contextual(ctx, err)
-	}
-	n, _ = values[0].(int64)
-	return n, nil
+	err = r.db.use(ctx, func(ctx context.Context, s *session) error {
+		values, err := s.conn.QueryRowxContext(ctx, statement).SliceScan()
+		if err == nil {
+			n, _ = values[0].(int64)
+		}
+		return err
+	})
+	return n, err
 }

@@ -90,6 +90,9 @@ func open(ctx context.Context, path string, options Options) (_ *Store, err erro
 	if err := migrate(ctx, db.write.DB); err != nil {
 		return nil, err
 	}
+	if err := db.begin(ctx); err != nil {
+		return nil, err
+	}
 	commands, err := newCommands(ctx, db, options.Now)
 	if err != nil {
 		return nil, err
@@ -153,12 +156,12 @@ func (s *Store) Close(ctx context.Context) error {
 
 // connect opens the connections.
 func connect(ctx context.Context, path string, options Options) (*db, error) {
-	write, err := openPool(ctx, writerDSN(path), 1)
+	write, err := openPool(ctx, writerDSN(path, options.Timeout), 1)
 	if err != nil {
 		return nil, err
 	}
 	// Only now: a connection that may only read cannot make the file.
-	read, err := openPool(ctx, readerDSN(path), options.Readers)
+	read, err := openPool(ctx, readerDSN(path, options.Timeout), options.Readers)
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
@@ -166,7 +169,7 @@ func connect(ctx context.Context, path string, options Options) (*db, error) {
 	if err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
 	}
-	return &db{write: write, read: read, timeout: options.Timeout, checkpoints: checkpoints}, nil
+	return &db{write: write, turn: make(chan struct{}, 1), read: read, timeout: options.Timeout, checkpoints: checkpoints}, nil
 }
 
 func openPool(ctx context.Context, dsn string, connections int) (*sqlx.DB, error) {

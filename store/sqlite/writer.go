@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-
 	"github.com/orchard9/rdev/stream"
 )
 
@@ -30,7 +28,6 @@ type writer struct {
 	hub     *stream.Hub
 	timeout time.Duration
 	now     func() time.Time
-	append  *appender
 
 	queue    chan *request
 	closing  chan struct{}
@@ -46,16 +43,11 @@ type writer struct {
 
 // newWriter starts the goroutine; close ends it.
 func newWriter(ctx context.Context, db *db, hub *stream.Hub, options Options) (*writer, error) {
-	statements, err := newAppender(ctx, db.write)
-	if err != nil {
-		return nil, err
-	}
 	w := &writer{
 		db:      db,
 		hub:     hub,
 		timeout: options.Timeout,
 		now:     options.Now,
-		append:  statements,
 		queue:   make(chan *request, groupRequests),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
@@ -64,7 +56,7 @@ func newWriter(ctx context.Context, db *db, hub *stream.Hub, options Options) (*
 		full:    make(chan struct{}, 1),
 	}
 	var total int64
-	if err := db.write.GetContext(ctx, &total, `SELECT coalesce(sum(bytes), 0) FROM streams`); err != nil {
+	if err := db.read.GetContext(ctx, &total, `SELECT coalesce(sum(bytes), 0) FROM streams`); err != nil {
 		return nil, err
 	}
 	w.account(total)
@@ -154,8 +146,8 @@ func (w *writer) commit(group []*request) error {
 	defer cancel()
 	touched := make(map[string]*tip, len(group))
 	added := int64(0)
-	err := w.db.change(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
-		in := w.append.in(ctx, tx)
+	err := w.db.change(ctx, func(ctx context.Context, tx *session) error {
+		in := &appending{ctx: ctx, tx: tx}
 		now := w.now().UnixMicro()
 		for _, r := range group {
 			t, err := w.tip(in, touched, r.stream)
