@@ -22,8 +22,9 @@ const (
 //
 // Streams on HTTP/1.1 leave it: they keep their connection, and nothing else of
 // what net/http needs for one, which is half of what a reader that waits would
-// cost. Its Shutdown ends them, as Drain does, but does not wait for them, and
-// its Close leaves them open. So, to stop: Drain, then Shutdown.
+// cost, and come back with the next request on it. Its Shutdown ends them, as
+// Drain does, but does not wait for them, and its Close leaves them open. So, to
+// stop: Drain, then Shutdown.
 func (s *Server) NewHTTPServer(addr string) *http.Server {
 	hs := &http.Server{
 		Addr:                         addr,

@@ -142,7 +142,15 @@ type connSender struct {
 	written int64
 	failed  bool
 	hurried atomic.Bool
+	phase   atomic.Int32
 }
+
+// Where a response on a connection that was taken over is.
+const (
+	streaming  = iota // it goes on, and so may the connection afterwards
+	lastOfConn        // it is the last one: the caller wants that, or spoke meanwhile
+	ended             // what the caller says now is its next request
+)
 
 // send implements sender.
 func (w *connSender) send(frames []byte) error {
@@ -184,6 +192,7 @@ func (w *connSender) hurry() {
 // end implements sender.
 func (w *connSender) end() {
 	if !w.failed { // or the reader would take what it has for whole
+		w.phase.CompareAndSwap(streaming, ended)
 		_ = w.write([]byte("0\r\n\r\n"))
 	}
 }

@@ -29,6 +29,7 @@ type Server struct {
 	limits      limits
 	health      health
 	leaving     atomic.Bool  // set by Leave
+	idle        idleConns    // that were a stream's
 	tracer      trace.Tracer // nil if nobody traces
 }
 
@@ -72,6 +73,7 @@ func New(svc *rdev.Service, authn *auth.Authenticator, cfg Config) (*Server, err
 // Readers should see the end of the commands that the program's end cancels:
 // close the Service first.
 func (s *Server) Drain(ctx context.Context) error {
+	s.idle.close()
 	err := s.readers.drain(ctx)
 	if err == nil {
 		s.watch.Close()

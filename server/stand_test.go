@@ -30,6 +30,7 @@ const adminKey = "test-admin-key-0123456789-0123456789"
 // A stand is a server on a real listener, over a real Service whose parts are
 // in memory and whose processes are scripted.
 type stand struct {
+	hs      *http.Server
 	t       testing.TB
 	svc     *rdev.Service
 	authn   *auth.Authenticator
@@ -109,6 +110,7 @@ func newStand(t testing.TB, change func(*setup)) *stand {
 	st.addr = listener.Addr().String()
 	st.url = "http://" + st.addr + strings.TrimSuffix(up.config.BasePath, "/")
 	hs := st.srv.NewHTTPServer("")
+	st.hs = hs
 	if up.wrap != nil {
 		hs.Handler = up.wrap(st.srv)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/orchard9/rdev/auth"
@@ -26,12 +27,20 @@ func (s *Server) takeOver(x *exchange, rd *reader, status int) bool {
 	if ctx.Value(ownServer{}) != s || hs == nil || hs.Handler != http.Handler(s) || x.r.ProtoMajor != 1 || x.r.ProtoMinor != 1 {
 		return false
 	}
-	conn, _, err := http.NewResponseController(x.ResponseWriter).Hijack()
+	conn, buffered, err := http.NewResponseController(x.ResponseWriter).Hijack()
 	if err != nil {
 		return false
 	}
-	header := streamHead(x.Header(), status)
+	if again, ok := conn.(*unread); ok && again.data == nil {
+		conn = again.Conn
+	}
 	out := &connSender{conn: conn, timeout: s.cfg.WriteTimeout}
+	// A connection with TLS cannot go back: net/http would not know it as one.
+	last := x.r.Close || x.r.TLS != nil || buffered.Reader.Buffered() > 0
+	if last {
+		out.phase.Store(lastOfConn)
+	}
+	header := streamHead(x.Header(), status, last)
 	rd.ctx = context.Background()
 	rd.attach(out)
 	x.taken = true
@@ -40,29 +49,38 @@ func (s *Server) takeOver(x *exchange, rd *reader, status int) bool {
 		method: x.method, id: x.id, addr: x.addr, began: x.began, route: x.route, params: x.params,
 		caller: auth.Principal{KeyID: x.caller.KeyID}, status: status, streamed: true, commandID: x.commandID, span: x.span,
 	}
-	go s.serveTaken(rd, out, entry, header)
+	go s.serveTaken(hs, rd, out, entry, header)
 	return true
 }
 
-// streamHead returns the status line and the header of a stream.
-func streamHead(h http.Header, status int) []byte {
+// streamHead returns the status line and the header of a stream; last says that
+// no other response follows on the connection.
+func streamHead(h http.Header, status int, last bool) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	h.Set("Transfer-Encoding", "chunked")
-	h.Set("Connection", "close")
+	if last {
+		h.Set("Connection", "close")
+	}
 	_ = h.Write(&b) // a Buffer takes everything
 	b.WriteString("\r\n")
 	return b.Bytes()
 }
 
-func (s *Server) serveTaken(rd *reader, out *connSender, entry *exchange, header []byte) {
+func (s *Server) serveTaken(hs *http.Server, rd *reader, out *connSender, entry *exchange, header []byte) {
+	over := make(chan struct{}) // nothing more is written here
+	kept := false
 	defer func() {
 		if v := recover(); v != nil {
 			entry.code = string(rdev.CodeInternal)
 			s.logPanic(entry, v)
+			kept = false
 		}
-		_ = out.conn.Close()
+		if !kept || !s.idle.enter(out.conn) {
+			_ = out.conn.Close()
+		}
+		close(over)
 		entry.written = out.written
 		s.logRequest(entry)
 		rd.close() // last, because Drain waits for it
@@ -74,19 +92,125 @@ func (s *Server) serveTaken(rd *reader, out *connSender, entry *exchange, header
 		return
 	}
 	header, rd.first = nil, nil
-	go rd.listen(out.conn)
+	go s.listen(hs, rd, out, over)
 	entry.cause = rd.serve()
+	kept = out.phase.Load() == ended && !out.failed
 }
 
-// listen waits for the caller to hang up. What it sends is thrown away: there
-// is nothing to say in this direction.
-func (rd *reader) listen(conn net.Conn) {
+// listen waits for the caller to hang up. What it sends while its response goes
+// on is thrown away: there is nothing to say in this direction. What it sends
+// after is its next request, with which the connection goes back to net/http.
+func (s *Server) listen(hs *http.Server, rd *reader, out *connSender, over <-chan struct{}) {
 	var b [64]byte
 	for {
-		if _, err := conn.Read(b[:]); err != nil {
+		n, err := out.conn.Read(b[:])
+		switch {
+		case err != nil:
 			rd.gone.Store(true)
 			rd.sub.Close()
+			<-over
+			if s.idle.leave(out.conn) {
+				_ = out.conn.Close()
+			}
 			return
+		case out.phase.CompareAndSwap(streaming, lastOfConn), out.phase.Load() == lastOfConn:
+			continue
 		}
+		<-over
+		if s.idle.leave(out.conn) {
+			serveAgain(hs, out.conn, b[:n])
+		}
+		return
 	}
+}
+
+// serveAgain gives a connection back to net/http, and what was read of it.
+func serveAgain(hs *http.Server, conn net.Conn, read []byte) {
+	_ = conn.SetDeadline(time.Time{})
+	listener := oneConn{conn: &unread{Conn: conn, data: read}}
+	_ = hs.Serve(&listener)   // it ends with the second Accept
+	if listener.conn != nil { // hs is shut down
+		_ = conn.Close()
+	}
+}
+
+// oneConn is a listener that accepts one connection.
+type oneConn struct{ conn *unread }
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if l.conn == nil {
+		return nil, net.ErrClosed
+	}
+	conn := l.conn
+	l.conn = nil
+	return conn, nil
+}
+
+func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Addr() net.Addr { return noAddr{} }
+
+type noAddr struct{}
+
+func (noAddr) Network() string { return "tcp" }
+func (noAddr) String() string  { return "again" }
+
+// unread is a connection of which something was read already.
+type unread struct {
+	net.Conn
+	data []byte
+}
+
+func (c *unread) Read(b []byte) (int, error) {
+	if len(c.data) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.data)
+	if c.data = c.data[n:]; len(c.data) == 0 {
+		c.data = nil
+	}
+	return n, nil
+}
+
+// idleConns are the connections whose stream has ended, and on which no other
+// request has begun. The zero value is ready.
+type idleConns struct {
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	closed bool
+}
+
+// enter lets a connection wait for its next request. It reports false if there
+// is to be none.
+func (i *idleConns) enter(conn net.Conn) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed {
+		return false
+	}
+	if i.conns == nil {
+		i.conns = map[net.Conn]struct{}{}
+	}
+	i.conns[conn] = struct{}{}
+	_ = conn.SetReadDeadline(time.Now().Add(idleTimeout))
+	return true
+}
+
+// leave reports whether the connection was still waiting.
+func (i *idleConns) leave(conn net.Conn) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	_, waited := i.conns[conn]
+	delete(i.conns, conn)
+	return waited
+}
+
+// close closes those that wait, and lets none enter.
+func (i *idleConns) close() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed = true
+	for conn := range i.conns {
+		_ = conn.Close()
+	}
+	i.conns = nil
 }
