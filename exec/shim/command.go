@@ -130,13 +130,18 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 		return nil, err
 	}
 	birth.born(p.pid)
+	p.birth = birth
+	return p, nil
+}
+
+// note does what has to be known of a process while it runs.
+func (c *command) note(p *process) {
 	raiseOOMScore(p.pid, c.engine.options.OOMScore)
 	start := startTime(p.pid)
 	p.tree = newTree(c.engine.pids, p.pid, start, p.forked, cookie(c.engine.instance, c.id))
-	p.tree.birth = birth
+	p.tree.birth = p.birth
 	// Not fsynced: if the machine goes down, so does the process.
 	_ = c.records.append(record{Process: &processRecord{PID: p.pid, StartTime: start}})
-	return p, nil
 }
 
 // supervise waits for the end of the command, brings it about where it is
@@ -148,6 +153,7 @@ func (c *command) supervise(p *process, cmd exec.Command) {
 	var readers, others sync.WaitGroup
 	readers.Go(stdout.run)
 	readers.Go(stderr.run)
+	c.note(p) // after the readers have begun: a short command has printed by now
 	others.Go(func() {
 		readers.Wait()
 		close(drained)

@@ -15,6 +15,10 @@ import (
 // feedBatch is about how many bytes of lines go into one packet.
 const feedBatch = 128 << 10
 
+// acceptPause is how long the word that a request was accepted waits for what the
+// command prints first: on its way to the client, one message costs what ten do.
+const acceptPause = 2 * time.Millisecond
+
 // A feed is one client that follows one command: Execute as its server sees it.
 type feed struct {
 	peer    *peer
@@ -80,7 +84,7 @@ func (f *feed) run(request executeRequest, env []string) {
 		f.tell(kindFailure, encodeFailure(err))
 		return
 	}
-	f.tell(kindAccepted, nil)
+	f.say(f.peer.link.hold, kindAccepted, nil)
 	o, told := f.follow(c, request.cmd.After)
 	// Before the client is told: it may forget the command then.
 	f.peer.server.engine.detach(c)
@@ -94,11 +98,13 @@ func (f *feed) run(request executeRequest, env []string) {
 	}
 }
 
-func (f *feed) tell(kind packetKind, payload []byte) {
+func (f *feed) tell(kind packetKind, payload []byte) { f.say(f.peer.link.send, kind, payload) }
+
+func (f *feed) say(send func(packetKind, uint32, ...[]byte) error, kind packetKind, payload []byte) {
 	select {
 	case <-f.detached:
 	default:
-		_ = f.peer.link.send(kind, f.channel, payload)
+		_ = send(kind, f.channel, payload)
 	}
 }
 
@@ -135,6 +141,8 @@ func (f *feed) follow(c *command, after uint64) (outcome, bool) {
 	cur := &cursor{log: c.log, next: after + 1, buffers: c.engine.segmentBuffers}
 	defer cur.close()
 	ended := f.ended
+	accepted := time.NewTimer(acceptPause)
+	defer accepted.Stop()
 	for {
 		// The order matters: what is done has no lines that come later.
 		done := c.isDone()
@@ -190,6 +198,8 @@ func (f *feed) follow(c *command, after uint64) (outcome, bool) {
 		case <-over:
 		case <-f.more:
 		case <-pause:
+		case <-accepted.C:
+			_ = f.peer.link.flush()
 		case <-ended:
 			c.cancel()
 			ended = nil

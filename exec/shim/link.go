@@ -84,18 +84,33 @@ func (l *link) isGone() bool {
 // one write.
 func (l *link) send(kind packetKind, channel uint32, parts ...[]byte) error {
 	l.waiting.Add(1)
+	return l.write(func() error {
+		more := l.waiting.Add(-1) > 0
+		err := writePacket(l.out, kind, channel, parts...)
+		if err == nil && !more {
+			err = l.out.Flush()
+		}
+		return err
+	})
+}
+
+// hold writes a packet that goes out with the next one, or with flush.
+func (l *link) hold(kind packetKind, channel uint32, parts ...[]byte) error {
+	return l.write(func() error { return writePacket(l.out, kind, channel, parts...) })
+}
+
+// flush sends what is held.
+func (l *link) flush() error { return l.write(l.out.Flush) }
+
+func (l *link) write(write func() error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	more := l.waiting.Add(-1) > 0
 	if l.isGone() {
 		return l.err
 	}
 	l.writing.Store(int64(time.Since(l.born)) | 1)
 	defer l.writing.Store(0)
-	err := writePacket(l.out, kind, channel, parts...)
-	if err == nil && !more {
-		err = l.out.Flush()
-	}
+	err := write()
 	if err != nil {
 		l.fail(fmt.Errorf("write: %w", err))
 	}

@@ -17,7 +17,8 @@ import (
 type process struct {
 	proc    *os.Process
 	pid     int
-	tree    *tree
+	birth   *birth
+	tree    *tree // once it is noted
 	forked  time.Time // before the fork
 	started time.Time // after it, both with the monotonic clock
 
