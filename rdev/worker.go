@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -94,6 +95,9 @@ func (s *Service) launch(cmd Command, fresh bool) {
 			s.failed(&cmd, fmt.Errorf("rdev: command %s: %w", cmd.ID, err))
 		}
 	}()
+	// The worker first: what is left to do for the caller takes less time than
+	// another thread needs to begin.
+	runtime.Gosched()
 }
 
 // release hands the command over to whoever claims it.

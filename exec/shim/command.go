@@ -91,14 +91,12 @@ func (c *command) launch(cmd exec.Command) (*process, error) {
 	if !c.engine.canStart() {
 		return nil, fmt.Errorf("too little is free in the state folder: %w", unix.ENOSPC)
 	}
-	if err := c.engine.spares.claim(c.folder); err != nil {
-		return nil, err
-	}
-	records, err := openRecords(c.folder)
+	files, err := c.engine.spares.claim(c.folder)
 	if err != nil {
 		return nil, err
 	}
-	c.records = records
+	c.records = &recordFile{file: files.records}
+	c.log.prepare(files.segment)
 	env := environ(c.env, cmd.Env, c.dir, c.id, cookie(c.engine.instance, c.id))
 	path, err := lookProgram(cmd.Argv[0], c.dir, env)
 	if err != nil {
@@ -286,6 +284,7 @@ func (c *command) abandon(err error) {
 	if c.records != nil {
 		c.records.close()
 	}
+	c.log.close()
 	if !errors.Is(err, fs.ErrExist) { // then the folder is not ours
 		_ = removeFolder(c.folder)
 	}

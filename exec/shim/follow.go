@@ -127,13 +127,9 @@ func (c *cursor) fill() (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	if c.file == nil || c.first != seg.first {
+	if c.first != seg.first {
 		c.close()
-		file, err := os.Open(segmentPath(c.log.dir, seg.first))
-		if err != nil {
-			return false, err
-		}
-		c.file, c.first, c.pos = file, seg.first, 0
+		c.first, c.pos = seg.first, 0
 	}
 	if c.buf == nil {
 		c.buf = c.buffers.get()
@@ -144,7 +140,7 @@ func (c *cursor) fill() (bool, error) {
 	if want <= 0 {
 		return false, errFrameCorrupt // the line is said to be in what was read
 	}
-	n, err := c.file.ReadAt(c.buf.data[c.end:c.end+int(want)], c.pos)
+	n, err := c.read(c.buf.data[c.end : c.end+int(want)])
 	c.end += n
 	c.pos += int64(n)
 	if int64(n) < want {
@@ -154,6 +150,20 @@ func (c *cursor) fill() (bool, error) {
 		return false, err
 	}
 	return true, nil
+}
+
+// read reads the segment at pos.
+func (c *cursor) read(buf []byte) (n int, err error) {
+	if n := c.log.readRecent(buf, c.first, c.pos); n == len(buf) {
+		return n, nil
+	}
+	if c.file == nil {
+		if c.file, err = os.Open(segmentPath(c.log.dir, c.first)); err != nil {
+			c.file = nil
+			return 0, err
+		}
+	}
+	return c.file.ReadAt(buf, c.pos)
 }
 
 // frames returns whole frames as they stand in the log, the first of which

@@ -31,6 +31,8 @@ type outputLog struct {
 	segments []segment
 	last     uint64   // Seq of the last line that followers may read
 	file     *os.File // the last segment while the command runs
+	prepared *os.File // what is to be the first one
+	recent   []byte   // what was written last to the last segment
 	frame    frameBuilder
 	full     bool // the disk takes no more
 	room     int64
@@ -48,6 +50,13 @@ func newLog(dir string, maxOutput int64, space func() bool) *outputLog {
 		limited: maxOutput >= 0,
 		wake:    make(chan struct{}),
 	}
+}
+
+// prepare gives the log the file of its first segment.
+func (l *outputLog) prepare(file *os.File) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.prepared = file
 }
 
 // admit takes n bytes that were read from the command off what may still be
@@ -114,7 +123,39 @@ func (l *outputLog) store(buf []byte) bool {
 		return false
 	}
 	seg.size += int64(len(buf))
+	l.remember(buf)
 	return true
+}
+
+// maxRecent is how much of what was written last is kept in memory, so that a
+// follower who waits for it need not open a file. More is read as quickly there.
+const maxRecent = 4 << 10
+
+func (l *outputLog) remember(buf []byte) {
+	if len(buf) > maxRecent {
+		l.recent = nil
+		return
+	}
+	if len(l.recent)+len(buf) > maxRecent {
+		l.recent = l.recent[:0]
+	}
+	l.recent = append(l.recent, buf...)
+}
+
+// readRecent reads what the last segment, whose first line is first, holds from
+// pos on. It returns 0 if that is not all in memory, or not there.
+func (l *outputLog) readRecent(buf []byte, first uint64, pos int64) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.segments) == 0 {
+		return 0
+	}
+	seg := l.segments[len(l.segments)-1]
+	begin := pos - (seg.size - int64(len(l.recent)))
+	if seg.first != first || begin < 0 || begin >= int64(len(l.recent)) {
+		return 0
+	}
+	return copy(buf, l.recent[begin:])
 }
 
 func (l *outputLog) begin() bool {
@@ -122,6 +163,11 @@ func (l *outputLog) begin() bool {
 		return false
 	}
 	first := l.last + 1
+	if l.prepared != nil {
+		l.file, l.prepared = l.prepared, nil
+		l.segments = append(l.segments, segment{first: first})
+		return true
+	}
 	// It is empty or not there. Without O_TRUNC, which would make ext4 write
 	// the file to the disk when it is closed.
 	file, err := os.OpenFile(segmentPath(l.dir, first), os.O_WRONLY|os.O_CREATE, 0o600)
@@ -133,6 +179,7 @@ func (l *outputLog) begin() bool {
 	}
 	l.file = file
 	l.segments = append(l.segments, segment{first: first})
+	l.recent = l.recent[:0]
 	return true
 }
 
@@ -147,10 +194,12 @@ func (l *outputLog) drop() {
 func (l *outputLog) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file != nil {
-		l.file.Close()
-		l.file = nil
+	for _, file := range []*os.File{l.file, l.prepared} {
+		if file != nil {
+			file.Close()
+		}
 	}
+	l.file, l.prepared, l.recent = nil, nil, nil
 	l.frame = frameBuilder{}
 }
 

@@ -18,7 +18,7 @@ type process struct {
 	proc    *os.Process
 	pid     int
 	birth   *birth
-	tree    *tree // once it is noted
+	tree    *tree     // once it is noted
 	forked  time.Time // before the fork
 	started time.Time // after it, both with the monotonic clock
 

@@ -120,15 +120,6 @@ type recordFile struct {
 	end  int64
 }
 
-// openRecords opens the file of a folder that was just claimed.
-func openRecords(dir string) (*recordFile, error) {
-	file, err := os.OpenFile(filepath.Join(dir, recordsName), os.O_WRONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	return &recordFile{file: file}, nil
-}
-
 // append writes a record after those that are there. It is in the file system
 // when append returns, and on the disk after sync.
 func (f *recordFile) append(rec record) error {

@@ -21,9 +21,26 @@ const spareCount = 8
 type spares struct {
 	dir      string
 	volatile bool
-	ready    chan string
+	ready    chan *spare
 	used     chan string   // folders that nobody needs any more
 	taken    chan struct{} // has a token when a spare may be missing
+}
+
+// A spare is a folder with the files that most commands need, open for writing.
+type spare struct {
+	path             string
+	records, segment *os.File
+}
+
+func (s *spare) close() {
+	s.records.Close()
+	s.segment.Close()
+}
+
+// discard deletes a spare that is of no use.
+func (s *spare) discard() {
+	s.close()
+	_ = os.RemoveAll(s.path)
 }
 
 // newSpares empties dir and makes spares there once keep runs.
@@ -36,7 +53,7 @@ func newSpares(dir string, volatile bool) (*spares, error) {
 	}
 	return &spares{
 		dir: dir, volatile: volatile,
-		ready: make(chan string, spareCount), used: make(chan string, spareCount), taken: make(chan struct{}, 1),
+		ready: make(chan *spare, spareCount), used: make(chan string, spareCount), taken: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -53,36 +70,45 @@ func (s *spares) keep(stop <-chan struct{}) {
 			for len(s.used) > 0 {
 				_ = os.RemoveAll(<-s.used)
 			}
+			s.closeAll()
 			return
 		case path := <-s.used:
-			if len(s.ready) < spareCount {
-				path = s.renew(path)
-			} else {
+			if len(s.ready) == spareCount {
 				_ = os.RemoveAll(path)
-				path = ""
-			}
-			if path != "" {
-				s.ready <- path
+			} else if one := s.renew(path); one != nil {
+				s.ready <- one
 			}
 		case <-s.taken:
 		}
 	}
 }
 
+// closeAll leaves the folders to the next engine, which deletes them.
+func (s *spares) closeAll() {
+	for {
+		select {
+		case one := <-s.ready:
+			one.close()
+		default:
+			return
+		}
+	}
+}
+
 func (s *spares) make(n int) {
-	var made []string
+	var made []*spare
 	for range n {
-		path, err := s.create()
+		one, err := s.create()
 		if err != nil {
 			break // claim makes its own folder, or says why not
 		}
-		made = append(made, path)
+		made = append(made, one)
 	}
-	for _, path := range made {
+	for _, one := range made {
 		if !s.volatile {
-			_ = syncFile(filepath.Join(path, recordsName))
+			_ = one.records.Sync()
 		}
-		s.ready <- path
+		s.ready <- one
 	}
 }
 
@@ -100,50 +126,81 @@ func (s *spares) reuse(path string) bool {
 	}
 }
 
-// renew makes a spare of a used folder and returns its path, or deletes it and
-// returns "". What is in the folder is overwritten before it gets the name of a
-// spare: under that, what the old command was would be taken for the next one.
-func (s *spares) renew(used string) string {
-	path := filepath.Join(s.dir, rand.Text())
-	if err := s.blank(used); err != nil || os.Rename(used, path) != nil {
+// renew makes a spare of a used folder, or deletes it and returns nil. What is in
+// the folder is overwritten before it gets the name of a spare: under that, what
+// the old command was would be taken for the next one.
+func (s *spares) renew(used string) *spare {
+	if err := tidyUp(used); err != nil {
 		_ = os.RemoveAll(used)
-		return ""
+		return nil
 	}
-	return path
+	one, err := openSpare(used, 0)
+	if err != nil {
+		_ = os.RemoveAll(used)
+		return nil
+	}
+	one.path = filepath.Join(s.dir, rand.Text())
+	if err := os.Rename(used, one.path); err != nil {
+		one.path = used
+		one.discard()
+		return nil
+	}
+	return one
 }
 
-func (s *spares) blank(dir string) error {
+// tidyUp deletes what a command has left beside the files of a spare.
+func tidyUp(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	segment := segmentPath(dir, 1)
+	segment := filepath.Base(segmentPath(dir, 1))
 	for _, entry := range entries {
-		if name := entry.Name(); name != recordsName && name != filepath.Base(segment) {
+		if name := entry.Name(); name != recordsName && name != segment {
 			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 				return err
 			}
 		}
 	}
-	if err := os.Truncate(segment, 0); err != nil {
-		return err
-	}
-	records, err := os.OpenFile(filepath.Join(dir, recordsName), os.O_WRONLY, 0)
+	return nil
+}
+
+// openSpare opens the files of a folder, with os.O_CREATE makes them, and
+// overwrites what is in them.
+func openSpare(dir string, flag int) (*spare, error) {
+	records, err := os.OpenFile(filepath.Join(dir, recordsName), os.O_WRONLY|flag, 0o600)
 	if err != nil {
+		return nil, err
+	}
+	segment, err := os.OpenFile(segmentPath(dir, 1), os.O_WRONLY|flag, 0o600)
+	if err != nil {
+		records.Close()
+		return nil, err
+	}
+	one := &spare{path: dir, records: records, segment: segment}
+	if err := one.blank(); err != nil {
+		one.close()
+		return nil, err
+	}
+	return one, nil
+}
+
+func (s *spare) blank() error {
+	if err := s.segment.Truncate(0); err != nil {
 		return err
 	}
-	defer records.Close()
-	if err := records.Truncate(recordSize); err != nil {
+	if err := s.records.Truncate(recordSize); err != nil {
 		return err
 	}
-	_, err = records.WriteAt(blankRecords(), 0)
+	_, err := s.records.WriteAt(blankRecords(), 0)
 	return err
 }
 
 func blankRecords() []byte { return bytes.Repeat([]byte(" "), recordSize) }
 
-// claim makes the folder, unless there is one of that name: fs.ErrExist.
-func (s *spares) claim(folder string) error {
+// claim makes the folder, unless there is one of that name: fs.ErrExist. Its
+// files are the caller's.
+func (s *spares) claim(folder string) (*spare, error) {
 	// keep is told also if there was no spare: it may have failed to make any,
 	// and tries once for each command then.
 	defer func() {
@@ -153,48 +210,40 @@ func (s *spares) claim(folder string) error {
 		}
 	}()
 	select {
-	case path := <-s.ready:
+	case one := <-s.ready:
 		// Not there is one that somebody has deleted, who cleans up.
-		if err := os.Rename(path, folder); !errors.Is(err, fs.ErrNotExist) {
-			return discarded(path, err)
+		if err := os.Rename(one.path, folder); !errors.Is(err, fs.ErrNotExist) {
+			return one.claimed(err)
 		}
+		one.close()
 	default:
 	}
-	path, err := s.create()
+	one, err := s.create()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return discarded(path, os.Rename(path, folder))
+	return one.claimed(os.Rename(one.path, folder))
 }
 
-// discarded deletes a spare that was of no use.
-func discarded(path string, err error) error {
+func (s *spare) claimed(err error) (*spare, error) {
+	if err != nil {
+		s.discard()
+		return nil, err
+	}
+	return s, nil
+}
+
+// create makes a spare.
+func (s *spares) create() (*spare, error) {
+	path := filepath.Join(s.dir, rand.Text())
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return nil, err
+	}
+	one, err := openSpare(path, os.O_CREATE)
 	if err != nil {
 		_ = os.RemoveAll(path)
 	}
-	return err
-}
-
-// create makes a folder with the files that most commands need.
-func (s *spares) create() (_ string, err error) {
-	path := filepath.Join(s.dir, rand.Text())
-	if err := os.Mkdir(path, 0o700); err != nil {
-		return "", err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.RemoveAll(path)
-		}
-	}()
-	for name, data := range map[string][]byte{
-		filepath.Join(path, recordsName): blankRecords(),
-		segmentPath(path, 1):             nil,
-	} {
-		if err := os.WriteFile(name, data, 0o600); err != nil {
-			return "", err
-		}
-	}
-	return path, nil
+	return one, err
 }
 
 // recoverSpares gives the folders their names that a power failure has taken
@@ -221,13 +270,4 @@ func recoverSpares(dir, commands string) error {
 		}
 	}
 	return nil
-}
-
-func syncFile(path string) error {
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return file.Sync()
 }

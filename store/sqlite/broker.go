@@ -20,8 +20,12 @@ type Broker struct {
 var _ stream.Broker = (*Broker)(nil)
 
 func newBroker(ctx context.Context, db *db, options Options) (*Broker, error) {
+	log, err := newEventLog(ctx, db)
+	if err != nil {
+		return nil, err
+	}
 	config := options.Hub
-	config.Log = &eventLog{db: db}
+	config.Log = log
 	hub := stream.NewHub(config)
 	w, err := newWriter(ctx, db, hub, options)
 	if err != nil {

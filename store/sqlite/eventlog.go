@@ -19,7 +19,17 @@ const eventCost = 64
 
 // eventLog is the stream.Log behind the hub.
 type eventLog struct {
-	db *db
+	db          *db
+	tip, chunks *sql.Stmt // selectTip and selectChunks; the connections that read close them
+}
+
+func newEventLog(ctx context.Context, db *db) (*eventLog, error) {
+	tip, err := db.read.PrepareContext(ctx, selectTip)
+	if err != nil {
+		return nil, err
+	}
+	chunks, err := db.read.PrepareContext(ctx, selectChunks)
+	return &eventLog{db: db, tip: tip, chunks: chunks}, err
 }
 
 // Head implements stream.Log.
@@ -34,7 +44,7 @@ func (l *eventLog) Head(ctx context.Context, id string) (stream.Head, error) {
 }
 
 func (l *eventLog) head(ctx context.Context, id string) (stream.Head, error) {
-	row, err := scanHead(l.db.read.DB.QueryRowContext(ctx, selectTip, id))
+	row, err := scanHead(l.tip.QueryRowContext(ctx, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return stream.Head{First: 1}, nil
 	}
@@ -48,7 +58,7 @@ func (l *eventLog) Read(ctx context.Context, id string, after uint64, maxBytes i
 	}
 	ctx, cancel := l.db.bounded(ctx)
 	defer cancel()
-	events, err := l.chunks(ctx, id, after, maxBytes)
+	events, err := l.read(ctx, id, after, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("store/sqlite: read %s after %d: %w", id, after, contextual(ctx, err))
 	}
@@ -67,10 +77,10 @@ func (l *eventLog) Read(ctx context.Context, id string, after uint64, maxBytes i
 	return events, nil
 }
 
-// chunks returns the events behind after up to the end of the chunk that
+// read returns the events behind after up to the end of the chunk that
 // reaches maxBytes: to cut a chunk would only have it read again.
-func (l *eventLog) chunks(ctx context.Context, id string, after uint64, maxBytes int) (events []stream.Event, err error) {
-	rows, err := l.db.read.QueryContext(ctx, selectChunks, id, int64(after))
+func (l *eventLog) read(ctx context.Context, id string, after uint64, maxBytes int) (events []stream.Event, err error) {
+	rows, err := l.chunks.QueryContext(ctx, id, int64(after))
 	if err != nil {
 		return nil, err
 	}
