@@ -153,13 +153,16 @@ const (
 )
 
 // send implements sender.
-func (w *connSender) send(frames []byte) error {
+func (w *connSender) send(frames []byte) error { return w.write(chunkOf(frames)) }
+
+// chunkOf makes a chunk of frames, in their place.
+func chunkOf(frames []byte) []byte {
 	var digits [headroom]byte
 	size := strconv.AppendInt(digits[:0], int64(len(frames)-headroom), 16)
 	size = append(size, "\r\n"...)
 	begin := headroom - len(size)
 	copy(frames[begin:], size)
-	return w.write(append(frames, "\r\n"...)[begin:])
+	return append(frames, "\r\n"...)[begin:]
 }
 
 func (w *connSender) write(b []byte) error {

@@ -85,10 +85,7 @@ func (s *Server) serveTaken(hs *http.Server, rd *reader, out *connSender, entry 
 		s.logRequest(entry)
 		rd.close() // last, because Drain waits for it
 	}()
-	if entry.cause = out.write(header); entry.cause != nil {
-		return
-	}
-	if entry.cause = out.send(rd.first); entry.cause != nil {
+	if entry.cause = out.write(append(header, chunkOf(rd.first)...)); entry.cause != nil {
 		return
 	}
 	header, rd.first = nil, nil
