@@ -166,6 +166,7 @@ func (c *command) supervise(p *process, cmd exec.Command) {
 	}
 
 	reason := c.await(p, cmd, exited, drained)
+	exitedFor := c.giveWay(reason)
 	survivors := p.tree.kill()
 	// A process that KILL does not end at once is in the kernel's hands (a
 	// dead network disk): there is no outcome before it comes back.
@@ -193,7 +194,7 @@ func (c *command) supervise(p *process, cmd exec.Command) {
 	result.Survivors = survivors
 	result.StdoutBytes, result.StderrBytes = stdout.total, stderr.total
 	result.Started = p.started.Round(0)
-	result.Duration = time.Since(p.started)
+	result.Duration = time.Since(p.started) - exitedFor
 	result.Ended = result.Started.Add(result.Duration)
 	c.finish(outcome{result: result})
 }
@@ -254,6 +255,16 @@ func (c *command) await(p *process, cmd exec.Command, exited, drained <-chan str
 		p.tree.remember()
 	}
 	return reason
+}
+
+// giveWay waits as Options.GiveWay says and returns how long that was.
+func (c *command) giveWay(reason exec.Reason) time.Duration {
+	began, pause := time.Now(), c.engine.options.GiveWay
+	if reason != exec.Exited || !c.log.writtenSince(began.Add(-pause)) {
+		return 0
+	}
+	time.Sleep(pause)
+	return time.Since(began)
 }
 
 // finish records the outcome and tells everybody.

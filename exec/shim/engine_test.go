@@ -122,3 +122,31 @@ func TestExecute(t *testing.T) {
 		is.True(bytes.Equal(out.bytes(exec.Stdout), cmd.Stdin))
 	})
 }
+
+// TestTheEndGivesWayToOutput: but only of a command that has just printed, and
+// that nobody ends.
+func TestTheEndGivesWayToOutput(t *testing.T) {
+	is := is.New(t)
+	const pause = time.Second
+	e := openEngine(t, t.TempDir(), &shim.Options{GiveWay: pause})
+	first := func(cmd exec.Command) (line, end time.Duration, result exec.Result) {
+		began := time.Now()
+		result, err := e.Execute(t.Context(), t.TempDir(), cmd, func([]exec.Line) error {
+			line = time.Since(began)
+			return nil
+		})
+		is.NoErr(err)
+		return line, time.Since(began), result
+	}
+	line, end, result := first(shell("says", "echo hi"))
+	is.True(line < pause)
+	is.True(end >= pause)
+	is.True(result.Duration < pause)
+	_, end, _ = first(shell("silent", "true"))
+	is.True(end < pause)
+	cmd := shell("late", "echo hi; sleep 60")
+	cmd.Timeout = 100 * time.Millisecond
+	_, end, result = first(cmd)
+	is.Equal(result.Reason, exec.TimedOut)
+	is.True(end < pause)
+}

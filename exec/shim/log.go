@@ -38,6 +38,7 @@ type outputLog struct {
 	room     int64
 	limited  bool // room counts
 	dropped  bool // output was thrown away
+	written  time.Time
 	wake     chan struct{}
 	waited   bool // somebody holds wake
 }
@@ -123,6 +124,7 @@ func (l *outputLog) store(buf []byte) bool {
 		return false
 	}
 	seg.size += int64(len(buf))
+	l.written = time.Now()
 	l.remember(buf)
 	return true
 }
@@ -210,6 +212,13 @@ func (l *outputLog) changed() (<-chan struct{}, uint64) {
 	defer l.mu.Unlock()
 	l.waited = true
 	return l.wake, l.last
+}
+
+// writtenSince reports whether something was written after t.
+func (l *outputLog) writtenSince(t time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.written.After(t)
 }
 
 // locate returns the segment that holds line seq, with the size that it has so

@@ -49,6 +49,12 @@ type Options struct {
 	// when it is short of memory, ends them before their supervisor. Linux
 	// only.
 	OOMScore int
+	// GiveWay is how long the end of a command waits that has printed something
+	// as short a time before. Where several processes bring its output to the
+	// reader, they then have the processors to themselves, which the work of the
+	// end and the word of it would take from them. A command that is to end at
+	// once does. Defaults to zero.
+	GiveWay time.Duration
 
 	keepRecord time.Duration // at least; tests do not have a minute
 }

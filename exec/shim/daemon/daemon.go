@@ -90,11 +90,22 @@ const (
 	closeWait = 30 * time.Second
 	// tellWait is how long outcomes have to reach those who follow commands.
 	tellWait = 5 * time.Second
+	// giveWay is what the last output of a command takes, about, through the
+	// five processes between a container and its reader.
+	giveWay = time.Millisecond
 	// commandOOMScore has the kernel end commands before their supervisor.
 	commandOOMScore = 500
 
 	socketName = "socket"
 )
+
+// giveWay: where the state goes with its container, readers are elsewhere.
+func (c Config) giveWay() time.Duration {
+	if c.Volatile {
+		return giveWay
+	}
+	return 0
+}
 
 // Serve hosts the engine of the state folder until ctx ends, SIGTERM comes, a
 // client wants it gone, nobody has used it for IdleExit, or the folder was
@@ -141,6 +152,7 @@ func Serve(ctx context.Context, config Config, ready func()) (err error) {
 		Volatile:      config.Volatile,
 		Subreaper:     subreaper,
 		OOMScore:      commandOOMScore,
+		GiveWay:       config.giveWay(),
 	})
 	if err != nil {
 		return err
