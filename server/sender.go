@@ -143,6 +143,9 @@ type connSender struct {
 	failed  bool
 	hurried atomic.Bool
 	phase   atomic.Int32
+
+	mu    sync.Mutex
+	given bool // the connection is another response's
 }
 
 // Where a response on a connection that was taken over is.
@@ -185,9 +188,19 @@ func (w *connSender) limit() (hurried bool, err error) {
 	return true, w.conn.SetWriteDeadline(time.Now().Add(hurryTimeout))
 }
 
+// give takes the deadline back: the connection goes to the next response.
+func (w *connSender) give() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.given = true
+	_ = w.conn.SetWriteDeadline(time.Time{})
+}
+
 // hurry implements sender.
 func (w *connSender) hurry() {
-	if !w.hurried.Swap(true) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.given && !w.hurried.Swap(true) {
 		_ = w.conn.SetWriteDeadline(time.Now().Add(hurryTimeout)) // it fails if the connection has gone
 	}
 }

@@ -77,7 +77,11 @@ func (s *Server) serveTaken(hs *http.Server, rd *reader, out *connSender, entry 
 			s.logPanic(entry, v)
 			kept = false
 		}
-		if !kept || !s.idle.enter(out.conn) {
+		if kept {
+			out.give()
+			kept = s.idle.enter(out)
+		}
+		if !kept {
 			_ = out.conn.Close()
 		}
 		close(over)
@@ -106,7 +110,7 @@ func (s *Server) listen(hs *http.Server, rd *reader, out *connSender, over <-cha
 			rd.gone.Store(true)
 			rd.sub.Close()
 			<-over
-			if s.idle.leave(out.conn) {
+			if s.idle.leave(out) {
 				_ = out.conn.Close()
 			}
 			return
@@ -114,7 +118,7 @@ func (s *Server) listen(hs *http.Server, rd *reader, out *connSender, over <-cha
 			continue
 		}
 		<-over
-		if s.idle.leave(out.conn) {
+		if s.idle.leave(out) {
 			serveAgain(hs, out.conn, b[:n])
 		}
 		return
@@ -123,7 +127,7 @@ func (s *Server) listen(hs *http.Server, rd *reader, out *connSender, over <-cha
 
 // serveAgain gives a connection back to net/http, and what was read of it.
 func serveAgain(hs *http.Server, conn net.Conn, read []byte) {
-	_ = conn.SetDeadline(time.Time{})
+	_ = conn.SetReadDeadline(time.Time{})
 	listener := oneConn{conn: &unread{Conn: conn, data: read}}
 	_ = hs.Serve(&listener)   // it ends with the second Accept
 	if listener.conn != nil { // hs is shut down
@@ -172,32 +176,32 @@ func (c *unread) Read(b []byte) (int, error) {
 // request has begun. The zero value is ready.
 type idleConns struct {
 	mu     sync.Mutex
-	conns  map[net.Conn]struct{}
+	all    map[*connSender]struct{}
 	closed bool
 }
 
 // enter lets a connection wait for its next request. It reports false if there
 // is to be none.
-func (i *idleConns) enter(conn net.Conn) bool {
+func (i *idleConns) enter(w *connSender) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.closed {
 		return false
 	}
-	if i.conns == nil {
-		i.conns = map[net.Conn]struct{}{}
+	if i.all == nil {
+		i.all = map[*connSender]struct{}{}
 	}
-	i.conns[conn] = struct{}{}
-	_ = conn.SetReadDeadline(time.Now().Add(idleTimeout))
+	i.all[w] = struct{}{}
+	_ = w.conn.SetReadDeadline(time.Now().Add(idleTimeout))
 	return true
 }
 
 // leave reports whether the connection was still waiting.
-func (i *idleConns) leave(conn net.Conn) bool {
+func (i *idleConns) leave(w *connSender) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	_, waited := i.conns[conn]
-	delete(i.conns, conn)
+	_, waited := i.all[w]
+	delete(i.all, w)
 	return waited
 }
 
@@ -206,8 +210,8 @@ func (i *idleConns) close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.closed = true
-	for conn := range i.conns {
-		_ = conn.Close()
+	for w := range i.all {
+		_ = w.conn.Close()
 	}
-	i.conns = nil
+	i.all = nil
 }

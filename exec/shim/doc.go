@@ -104,7 +104,8 @@
 //
 // From the server, on the channel of the request:
 //
-//	accepted (33)  the command is known here, and was started if it was not
+//	accepted (33)  the command is known here, and was started if it was not;
+//	               held back for up to 2 ms, to come with the first lines
 //	lines    (34)  whole frames of the command's log, as they stand there; the
 //	               first may begin before the line that was asked for
 //	packed   (38)  the same as an S2 block, where that is smaller and the client's
