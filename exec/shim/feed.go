@@ -216,6 +216,8 @@ func (f *feed) sendLines(frames []byte) error {
 	if !f.peer.pack {
 		return f.peer.link.send(kindLines, f.channel, frames)
 	}
+	f.peer.packing.Lock()
+	defer f.peer.packing.Unlock()
 	buf := f.peer.server.engine.packBuffers.get()
 	defer f.peer.server.engine.packBuffers.put(buf)
 	packed, ok := pack.Append(buf[:0], frames)

@@ -20,12 +20,10 @@ const batchLines = 2048
 // A readBuffer holds a part of a segment and the lines that were found in it.
 type readBuffer struct {
 	data  []byte
-	lines []exec.Line
+	lines []exec.Line // made by the first batch: frames are passed on without
 }
 
-func newReadBuffer() *readBuffer {
-	return &readBuffer{data: make([]byte, 256<<10), lines: make([]exec.Line, 0, batchLines)}
-}
+func newReadBuffer() *readBuffer { return &readBuffer{data: make([]byte, 256<<10)} }
 
 // A cursor reads a log from a line on, at its own pace. It is used by one
 // goroutine.
@@ -69,6 +67,9 @@ func (c *cursor) batch() ([]exec.Line, error) {
 			continue
 		}
 		if lines == nil { // no sooner: advance may have changed the buffer
+			if c.buf.lines == nil {
+				c.buf.lines = make([]exec.Line, 0, batchLines)
+			}
 			lines = c.buf.lines[:0]
 		}
 		lines = append(lines, line)

@@ -21,6 +21,10 @@ type peer struct {
 	env    []string
 	chunks chunks
 
+	// packing is held from a packed packet's begin until it is sent, so that many
+	// commands that print at once take the memory of one.
+	packing sync.Mutex
+
 	mu    sync.Mutex
 	feeds map[uint32]*feed
 	calls map[uint32]struct{}
