@@ -42,19 +42,23 @@ func TestAStall(t *testing.T) {
 	// stalled at the same time.
 	var reading, all sync.WaitGroup
 	reading.Add(4)
-	over := make(chan struct{})
-	pause := func() {
-		reading.Done()
-		<-over
+	begun, over := make(chan struct{}), make(chan struct{})
+	until := func(then <-chan struct{}) func() {
+		return func() {
+			reading.Done()
+			<-then
+		}
 	}
-	counted, frozen := &lineCounter{after: 1000, pause: pause}, &lineCounter{after: 1000, pause: reading.Done}
+	// Whose connection stalls waits for that, or it might have all lines before.
+	counted, frozen := &lineCounter{after: 1000, pause: until(over)}, &lineCounter{after: 1000, pause: until(begun)}
 	all.Go(func() { counted.execute(t, x, target) })
 	all.Go(func() { frozen.execute(t, behind, target) })
 	reader, connection := kubectlSeq(t, c, pod, nil), kubectlSeq(t, c, pod, proxy)
-	all.Go(func() { reader.run(t, pause) })
-	all.Go(func() { connection.run(t, reading.Done) })
+	all.Go(func() { reader.run(t, until(over)) })
+	all.Go(func() { connection.run(t, until(begun)) })
 	reading.Wait()
 	proxy.Freeze()
+	close(begun)
 	time.Sleep(stall)
 	close(over)
 	proxy.Thaw()
