@@ -92,25 +92,20 @@ func TestAConnectionOutlivesItsStream(t *testing.T) {
 		}
 	})
 
-	t.Run("WhoWantsItClosed", func(t *testing.T) {
-		is := is.New(t)
-		c := st.plain(t)
-		c.send(start("Connection: close\r\n"))
-		resp, body := c.answer()
-		is.True(resp.Close)
-		is.True(strings.Contains(body, "event: complete"))
-		c.expectEnd()
-	})
-
-	t.Run("WhoSaysMoreAtOnceIsNotHeard", func(t *testing.T) {
-		is := is.New(t)
-		c := st.plain(t)
-		c.send(start("") + start(""))
-		resp, body := c.answer()
-		is.True(resp.Close)
-		is.True(strings.Contains(body, "event: complete"))
-		c.expectEnd()
-	})
+	for name, request := range map[string]string{
+		"WhoWantsItClosed":            start("Connection: close\r\n"),
+		"WhoSaysMoreAtOnceIsNotHeard": start("") + start(""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			is := is.New(t)
+			c := st.plain(t)
+			c.send(request)
+			resp, body := c.answer()
+			is.True(resp.Close)
+			is.True(strings.Contains(body, "event: complete"))
+			c.expectEnd()
+		})
+	}
 
 	t.Run("WhoSpeaksMeanwhileIsNotHeard", func(t *testing.T) {
 		is := is.New(t)

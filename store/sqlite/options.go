@@ -31,7 +31,8 @@ type Options struct {
 	RetainEvery time.Duration
 
 	// Timeout bounds what is asked of the file with a context without
-	// deadline. Defaults to 5 s.
+	// deadline, and how long a lock of another program is awaited, whatever the
+	// context. Defaults to 5 s.
 	Timeout time.Duration
 	// Readers is how many connections read at the same time, beside the one
 	// that writes. Defaults to 4.
