@@ -2,9 +2,12 @@ package rdev
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"slices"
+	"sync"
 	"unicode/utf8"
 	"unsafe"
 
@@ -60,27 +63,38 @@ func terminalEvent(seq uint64, kind stream.Kind, data any) stream.Event {
 	return stream.Event{Seq: seq, Kind: kind, Data: b}
 }
 
+// encoders are borrowed for as long as a batch of lines is encoded.
+var encoders = sync.Pool{New: func() any { return new(encoder) }}
+
+// maxEncoder is the largest that is given back.
+const maxEncoder = 1 << 20
+
+type encoder struct {
+	data []byte
+	ends []int
+}
+
 // appendOutputEvents appends lines as events, and returns what those take in
-// memory. All their Data share one array, so that a batch costs two allocations
-// and not two a line; the memory of the lines is not kept.
+// memory. All their Data share one array of just the size, so that a batch costs
+// an allocation and not one a line; the memory of the lines is not kept.
 func appendOutputEvents(events []stream.Event, lines []exec.Line) ([]stream.Event, int) {
-	size := 0
+	enc := encoders.Get().(*encoder)
+	enc.data, enc.ends = enc.data[:0], enc.ends[:0]
 	for i := range lines {
-		size += len(lines[i].Data) + 48
+		enc.data = appendOutput(enc.data, &lines[i])
+		enc.ends = append(enc.ends, len(enc.data))
 	}
-	buf := make([]byte, 0, size+size/16)
-	ends := make([]int, len(lines)) // buf may move while it grows
-	for i := range lines {
-		buf = appendOutput(buf, &lines[i])
-		ends[i] = len(buf)
-	}
+	data := append([]byte(nil), enc.data...)
 	events = slices.Grow(events, len(lines))
 	start := 0
-	for i := range lines {
-		events = append(events, stream.Event{Seq: lines[i].Seq, Kind: stream.Output, Data: buf[start:ends[i]:ends[i]]})
-		start = ends[i]
+	for i, end := range enc.ends {
+		events = append(events, stream.Event{Seq: lines[i].Seq, Kind: stream.Output, Data: data[start:end:end]})
+		start = end
 	}
-	return events, len(buf) + len(lines)*int(unsafe.Sizeof(stream.Event{}))
+	if cap(enc.data) <= maxEncoder {
+		encoders.Put(enc)
+	}
+	return events, len(data) + len(lines)*int(unsafe.Sizeof(stream.Event{}))
 }
 
 // appendOutput appends the Data of an output event:
@@ -110,45 +124,77 @@ func appendOutput(dst []byte, l *exec.Line) []byte {
 
 const hexDigits = "0123456789abcdef"
 
+// Every byte of a word.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x80 * ones
+)
+
 // appendEscaped appends valid UTF-8 as the inside of a JSON string (RFC 8259,
-// section 7). Runs of bytes that need no escape are copied whole.
+// section 7). It goes by words of eight bytes, copying each before it is known
+// how many of them need no escape.
 func appendEscaped(dst, s []byte) []byte {
-	start := 0
-	for i, c := range s {
-		if c >= 0x20 && c != '"' && c != '\\' {
+	for len(s) >= 8 {
+		n := len(dst)
+		if cap(dst)-n < 8 {
+			dst = slices.Grow(dst, len(s))
+		}
+		word := binary.LittleEndian.Uint64(s)
+		binary.LittleEndian.PutUint64(dst[n:n+8], word)
+		special := escapedIn(word)
+		if special == 0 {
+			dst, s = dst[:n+8], s[8:]
 			continue
 		}
-		dst = append(dst, s[start:i]...)
-		start = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\t':
-			dst = append(dst, '\\', 't')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		plain := bits.TrailingZeros64(special) / 8
+		dst = appendEscape(dst[:n+plain], s[plain])
+		s = s[plain+1:]
+	}
+	for _, c := range s {
+		if c >= 0x20 && c != '"' && c != '\\' {
+			dst = append(dst, c)
+		} else {
+			dst = appendEscape(dst, c)
 		}
 	}
-	return append(dst, s[start:]...)
+	return dst
+}
+
+// escapedIn marks the high bit of the first byte in word that needs an escape,
+// and maybe of some behind it; of none if none does. Each of the three
+// differences borrows from the next byte only where it has found one.
+func escapedIn(word uint64) uint64 {
+	quote, backslash := word^'"'*ones, word^'\\'*ones
+	return ((word-0x20*ones)&^word | (quote-ones)&^quote | (backslash-ones)&^backslash) & highs
+}
+
+func appendEscape(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\t':
+		return append(dst, '\\', 't')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\n':
+		return append(dst, '\\', 'n')
+	}
+	return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
 
 // appendReplaced is appendEscaped with U+FFFD for each byte that is no part of
 // a character.
 func appendReplaced(dst, s []byte) []byte {
-	for len(s) > 0 {
-		r, n := utf8.DecodeRune(s)
+	begin := 0
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRune(s[i:])
 		if r == utf8.RuneError && n == 1 {
-			dst = append(dst, "\uFFFD"...)
-		} else {
-			dst = appendEscaped(dst, s[:n])
+			dst = append(appendEscaped(dst, s[begin:i]), "\uFFFD"...)
+			begin = i + 1
 		}
-		s = s[n:]
+		i += n
 	}
-	return dst
+	return appendEscaped(dst, s[begin:])
 }
 
 // DecodeOutput returns the line that an output event carries, with its exact

@@ -3,6 +3,7 @@ package rdev
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -68,13 +69,24 @@ func TestAppendOutput(t *testing.T) {
 }
 
 func BenchmarkOutputEvents(b *testing.B) {
-	lines := make([]exec.Line, 512)
-	for i := range lines {
-		lines[i] = exec.Line{Seq: uint64(i + 1), Stream: exec.Stdout, Data: bytes.Repeat([]byte("x"), 64)}
+	for name, text := range map[string]string{
+		"Short": "1234567",
+		"Plain": strings.Repeat("x", 64),
+		"Log":   strings.Repeat(`{"level":"info","msg":"request served","status":200} `, 20),
+		"Bytes": strings.Repeat("\x00\xff\x80 a", 20),
+	} {
+		b.Run(name, func(b *testing.B) {
+			lines := make([]exec.Line, 512)
+			for i := range lines {
+				lines[i] = exec.Line{Seq: uint64(i + 1), Stream: exec.Stdout, Data: []byte(text)}
+			}
+			var events []stream.Event
+			b.ReportAllocs()
+			b.SetBytes(int64(len(lines) * len(text)))
+			for b.Loop() {
+				events, _ = appendOutputEvents(events[:0], lines)
+			}
+			b.ReportMetric(float64(len(lines)*b.N)/b.Elapsed().Seconds(), "lines/s")
+		})
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		appendOutputEvents(nil, lines)
-	}
-	b.ReportMetric(float64(len(lines)*b.N)/b.Elapsed().Seconds(), "lines/s")
 }

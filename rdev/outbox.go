@@ -24,11 +24,13 @@ type outbox struct {
 	mu      sync.Mutex
 	changed sync.Cond // on mu: there is room, or nothing is under way, or it has failed
 	waiting []stream.Event
-	bytes   int            // of waiting
-	spare   []stream.Event // what a batch was made in that is published
-	busy    bool           // a goroutine publishes
-	err     error          // why a batch was not published; nothing is after it
+	bytes   int   // of waiting
+	busy    bool  // a goroutine publishes
+	err     error // why a batch was not published; nothing is after it
 }
+
+// batches are what published batches were made in.
+var batches = sync.Pool{New: func() any { return new([]stream.Event) }}
 
 func newOutbox(publish func([]stream.Event) (bool, error), failed func(error)) *outbox {
 	o := &outbox{publish: publish, failed: failed}
@@ -47,6 +49,9 @@ func (o *outbox) put(lines []exec.Line) error {
 	if o.err != nil {
 		return o.err
 	}
+	if o.waiting == nil {
+		o.waiting = *batches.Get().(*[]stream.Event)
+	}
 	var size int
 	o.waiting, size = appendOutputEvents(o.waiting, lines)
 	o.bytes += size
@@ -64,7 +69,7 @@ func (o *outbox) run() {
 	defer o.mu.Unlock()
 	for len(o.waiting) > 0 && o.err == nil {
 		batch := o.waiting
-		o.waiting, o.spare, o.bytes = o.spare, nil, 0
+		o.waiting, o.bytes = nil, 0
 		o.changed.Broadcast()
 		o.mu.Unlock()
 		clean, err := o.publish(batch)
@@ -75,13 +80,11 @@ func (o *outbox) run() {
 		o.err = err
 		if clean {
 			clear(batch) // the Data is the broker's
-			o.spare = batch[:0]
+			batch = batch[:0]
+			batches.Put(&batch)
 		}
 	}
 	o.busy = false
-	if len(o.waiting) == 0 {
-		o.waiting, o.spare = nil, nil // a command that prints nothing holds nothing
-	}
 	o.changed.Broadcast()
 }
 
