@@ -172,11 +172,12 @@ func (k *keyRuns) next(text []byte, i int, more bool) keyRun {
 
 // nextKeyRun finds the next run from i on that looks like a part of a key:
 // minKeyRun bytes of base64 in both cases, which tells it from most paths and
-// hashes. What a backslash stands before is no part of it otherwise: without that
-// the backslash would stand before something else.
+// hashes. It may begin with the escape of such a byte. What another backslash
+// stands before is no part of it: without that the backslash would stand before
+// something else.
 func nextKeyRun(text []byte, i int, more bool) keyRun {
 	for i < len(text) {
-		if text[i] == '\\' {
+		if text[i] == '\\' && escapedByte(text[i:]) == 0 {
 			n := 2
 			if i+1 < len(text) && text[i+1] == 'u' {
 				n = maxEscape

@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 )
@@ -9,7 +10,7 @@ import (
 // concurrent use. The zero value and nil look for nothing.
 type Set struct {
 	pairs  [1 << 16]uint8       // by the two bytes that a secret can begin with: bits of the third
-	seen   [1 << 16]bool        // the first two, or the second and the third
+	seen   [1 << 16]uint8       // 1 for the first two, and for the second and the third, of which the earlier is the lower byte
 	firsts [256]bool            // the first of them
 	values map[[2]byte][]string // longest first
 	shapes map[[2]byte][]*shape
@@ -54,8 +55,8 @@ func (s *Set) add(value string) {
 
 func (s *Set) begin(text string) [2]byte {
 	s.pairs[uint16(text[0])<<8|uint16(text[1])] |= 1 << (text[2] & 7)
-	s.seen[uint16(text[0])<<8|uint16(text[1])] = true
-	s.seen[uint16(text[1])<<8|uint16(text[2])] = true
+	s.seen[uint16(text[0])|uint16(text[1])<<8] = 1
+	s.seen[uint16(text[1])|uint16(text[2])<<8] = 1
 	s.firsts[text[0]] = true
 	return [2]byte{text[0], text[1]}
 }
@@ -166,7 +167,17 @@ func (s *Set) scan(text []byte, more, quoted bool) (f found) {
 func (s *Set) next(text []byte, i int) int {
 	n := len(text)
 	for ; i+2 < n; i += 2 {
-		if s.seen[uint16(text[i+1])<<8|uint16(text[i+2])] {
+		for i+8 < n { // four pairs at a time, for as long as none was seen
+			w := binary.LittleEndian.Uint64(text[i+1:])
+			if s.seen[uint16(w)]|s.seen[uint16(w>>16)]|s.seen[uint16(w>>32)]|s.seen[uint16(w>>48)] != 0 {
+				break
+			}
+			i += 8
+		}
+		if i+2 >= n {
+			break
+		}
+		if s.seen[uint16(text[i+1])|uint16(text[i+2])<<8] != 0 {
 			if s.begins(text, i) {
 				return i
 			}

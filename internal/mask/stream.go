@@ -148,7 +148,9 @@ func (d *side) proceed(p *Piece) (from int) {
 	}
 	switch {
 	case d.rest != nil && d.inLine:
-		from = run(p.data, d.rest, 0)
+		if from = run(p.data, d.rest, 0); d.behindQuote() && d.rest == &base64 {
+			from, _, _ = measureRun(p.data) // with escapes
+		}
 		hide(from)
 		if from < len(p.data) {
 			d.rest = nil
