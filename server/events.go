@@ -15,7 +15,7 @@ func (s *Server) events(x *exchange) error {
 	if !acceptsEvents(x.r.Header) {
 		return &apiError{code: rdev.CodeNotAcceptable, message: "this route answers with text/event-stream"}
 	}
-	values, err := x.query("stream_id", lastEventIDParam)
+	values, err := x.query("stream_id", lastEventIDParam, outputParam)
 	if err != nil {
 		return err
 	}
@@ -25,6 +25,9 @@ func (s *Server) events(x *exchange) error {
 	}
 	at, err := readCursor(x, values, streamID)
 	if err != nil {
+		return err
+	}
+	if at.batches, err = readOutput(values); err != nil {
 		return err
 	}
 	sub, cmd, err := s.svc.Subscribe(x.r.Context(), x.caller, x.project(), streamID, at.Seq)

@@ -47,19 +47,37 @@ func (b *buffers) put(buf *[]byte) {
 	}
 }
 
-// appendEvents appends stored events.
-func appendEvents(dst []byte, streamID string, events []stream.Event) ([]byte, error) {
+// batchSize is the data from which on an event takes no more lines: a reader
+// whose connection breaks within an event has to get all of it again.
+const batchSize = 4 << 10
+
+// appendEvents appends stored events. With batches, lines that follow each other
+// share an event, with the id of the last.
+func appendEvents(dst []byte, streamID string, events []stream.Event, batches bool) ([]byte, error) {
 	at := sse.Cursor{Stream: streamID}
-	for i := range events {
-		e := &events[i]
-		at.Seq, at.Final = e.Seq, e.Kind.Terminal()
+	for len(events) > 0 {
+		n, size := 1, len(events[0].Data)
+		for batches && size < batchSize && n < len(events) && events[n-1].Kind == stream.Output && events[n].Kind == stream.Output {
+			size += len(events[n].Data)
+			n++
+		}
+		last := &events[n-1]
+		at.Seq, at.Final = last.Seq, last.Kind.Terminal()
 		if at.Final {
 			at.Seq = 0
 		}
 		var err error
-		if dst, err = at.AppendEvent(dst, string(e.Kind), e.Data); err != nil {
+		dst, err = at.AppendEventOf(dst, string(last.Kind), func(yield func([]byte) bool) {
+			for i := range n {
+				if !yield(events[i].Data) {
+					return
+				}
+			}
+		})
+		if err != nil {
 			return dst, err
 		}
+		events = events[n:]
 	}
 	return dst, nil
 }

@@ -55,6 +55,7 @@ type reader struct {
 	resume   resume      // how the stream goes on
 	first    []byte      // the first frames, until they are sent
 
+	batches  bool // lines that are there together come as one event
 	waits    bool // for a place, as far as is known
 	position int  // in the queue, as last told
 
@@ -67,7 +68,7 @@ func (s *Server) open(x *exchange, sub *stream.Subscription, release func(), at 
 	head := sub.Head()
 	rd = &reader{
 		s: s, ctx: x.r.Context(), sub: sub, release: release, streamID: at.Stream, resume: verdict,
-		project: x.project(), keyID: x.caller.KeyID, addr: x.addr, sent: at.Seq, waits: waits,
+		project: x.project(), keyID: x.caller.KeyID, addr: x.addr, sent: at.Seq, waits: waits, batches: at.batches,
 	}
 	rd.ends, rd.expires = s.streamEnd(x.caller.ExpiresAt)
 	if err = s.readers.enter(rd); err != nil {
@@ -235,7 +236,7 @@ func (rd *reader) send(events []stream.Event) error {
 	buf := rd.s.buffers.get()
 	defer rd.s.buffers.put(buf)
 	var err error
-	if *buf, err = appendEvents(*buf, rd.streamID, events); err != nil {
+	if *buf, err = appendEvents(*buf, rd.streamID, events, rd.batches); err != nil {
 		return err
 	}
 	if err = rd.out.send(*buf); err == nil {

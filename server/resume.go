@@ -8,10 +8,12 @@ import (
 	"github.com/orchard9/rdev/stream/sse"
 )
 
-// A cursor is where a reader says that it stands in a stream.
+// A cursor is where a reader says that it stands in a stream, and how it wants
+// what comes.
 type cursor struct {
 	sse.Cursor
-	given bool
+	given   bool
+	batches bool // lines that are there together are one event
 }
 
 // A resume says how a stream goes on for a reader.
@@ -26,7 +28,22 @@ const (
 const (
 	lastEventIDHeader = "Last-Event-ID"
 	lastEventIDParam  = "last_event_id"
+	outputParam       = "output"
 )
+
+// readOutput finds out how the reader wants its lines.
+func readOutput(values url.Values) (batches bool, err error) {
+	switch values.Get(outputParam) {
+	case "batches":
+		return true, nil
+	case "lines":
+		return false, nil
+	}
+	if values.Has(outputParam) {
+		return false, invalid(outputParam, "is neither lines nor batches")
+	}
+	return false, nil
+}
 
 // errFinished answers a reader that has everything. It ends an EventSource,
 // which would otherwise come back for ever.

@@ -63,7 +63,12 @@ func (s *Server) runGit(x *exchange) error {
 // run starts a command. A retried request, told by its Idempotency-Key, is
 // answered with 200 and the first one's command.
 func (s *Server) run(x *exchange, what policy.Request, where place) error {
-	if _, err := x.query(); err != nil {
+	values, err := x.query(outputParam)
+	if err != nil {
+		return err
+	}
+	batches, err := readOutput(values)
+	if err != nil {
 		return err
 	}
 	req := rdev.Request{Project: x.project(), Request: what, Dir: where.Dir, RequestID: x.id}
@@ -84,7 +89,6 @@ func (s *Server) run(x *exchange, what policy.Request, where place) error {
 	follow := accepts(x.r.Header, eventStream)
 	release := func() {}
 	if follow {
-		var err error
 		if release, err = s.mayFollow(x); err != nil {
 			return err
 		}
@@ -102,7 +106,7 @@ func (s *Server) run(x *exchange, what policy.Request, where place) error {
 		status = http.StatusOK
 	}
 	if follow {
-		if rd, err := s.follow(x, cmd, release); err == nil {
+		if rd, err := s.follow(x, cmd, batches, release); err == nil {
 			return s.stream(x, rd, status)
 		}
 		// It runs: the answer is the command, and its events_url will say what
@@ -128,13 +132,13 @@ func (s *Server) mayFollow(x *exchange) (release func(), err error) {
 }
 
 // follow lets the caller of a command in as its reader.
-func (s *Server) follow(x *exchange, cmd rdev.Command, release func()) (*reader, error) {
+func (s *Server) follow(x *exchange, cmd rdev.Command, batches bool, release func()) (*reader, error) {
 	sub, cmd, err := s.svc.Subscribe(x.r.Context(), x.caller, x.project(), cmd.StreamID(), 0)
 	if err != nil {
 		release()
 		return nil, err
 	}
-	at, head := cursor{Cursor: sse.Cursor{Stream: cmd.StreamID()}}, sub.Head()
+	at, head := cursor{Cursor: sse.Cursor{Stream: cmd.StreamID()}, batches: batches}, sub.Head()
 	verdict, err := decide(at, head, cmd.State)
 	if err != nil {
 		sub.Close()

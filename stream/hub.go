@@ -8,7 +8,7 @@ import (
 
 // Defaults of a HubConfig.
 const (
-	DefaultStreamBytes = 1 << 20
+	DefaultStreamBytes = 4 << 20
 	DefaultTotalBytes  = 64 << 20
 	DefaultReadBytes   = 64 << 10
 )

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/orchard9/rdev/internal/pack"
 	"github.com/orchard9/rdev/stream"
@@ -48,23 +49,34 @@ const (
 // ErrCorrupt: a chunk is not what was written.
 var ErrCorrupt = errors.New("a chunk of events is corrupt")
 
+// workspaces are borrowed by Encode.
+var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+
+// maxWorkspace is the largest of each buffer that is given back.
+const maxWorkspace = 4 * Bytes
+
+type workspace struct{ plain, smaller []byte }
+
 // Encode returns the chunks of a batch of consecutive events. They share no
 // memory with it.
 func Encode(events []stream.Event) []Chunk {
 	var chunks []Chunk
-	var buf, smaller []byte
+	w := workspaces.Get().(*workspace)
 	for len(events) > 0 {
 		n, size := fitting(events)
-		buf = append(slices.Grow(buf[:0], size), plain)
-		for _, e := range events[:n] {
-			buf = appendEvent(buf, e)
+		w.plain = append(slices.Grow(w.plain[:0], size), plain)
+		for i := range n {
+			w.plain = appendEvent(w.plain, &events[i])
 		}
-		stored, ok := buf, false
-		if smaller, ok = pack.Append(append(smaller[:0], packed), buf[1:]); ok {
-			stored = smaller
+		stored, ok := w.plain, false
+		if w.smaller, ok = pack.Append(append(w.smaller[:0], packed), w.plain[1:]); ok {
+			stored = w.smaller
 		}
 		chunks = append(chunks, Chunk{First: events[0].Seq, Last: events[n-1].Seq, Events: bytes.Clone(stored)})
 		events = events[n:]
+	}
+	if max(cap(w.plain), cap(w.smaller)) <= maxWorkspace {
+		workspaces.Put(w)
 	}
 	return chunks
 }
@@ -94,7 +106,7 @@ func fitting(events []stream.Event) (n, size int) {
 	return n, size
 }
 
-func appendEvent(dst []byte, e stream.Event) []byte {
+func appendEvent(dst []byte, e *stream.Event) []byte {
 	kind := kindByte(e.Kind)
 	dst = append(dst, kind)
 	if kind == otherKind {

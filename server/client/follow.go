@@ -138,7 +138,7 @@ func (f *follower) recorded(ctx context.Context) (End, error) {
 }
 
 func (f *follower) request(ctx context.Context) (*http.Request, error) {
-	req, err := f.c.request(ctx, http.MethodGet, projectPath(f.project)+"/events?stream_id="+url.QueryEscape(f.id), nil)
+	req, err := f.c.request(ctx, http.MethodGet, projectPath(f.project)+"/events?output=batches&stream_id="+url.QueryEscape(f.id), nil)
 	if err != nil {
 		return nil, err
 	}

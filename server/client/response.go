@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,9 @@ const (
 	eventComplete  = "complete"
 	eventError     = "error"
 )
+
+// lineEnd is between the lines of an output event.
+var lineEnd = []byte{'\n'}
 
 var errSilent = errors.New("client: the stream was silent for too long")
 
@@ -165,16 +169,31 @@ func (f *follower) position(event sse.Event) error {
 }
 
 func (f *follower) output(event sse.Event) error {
-	seq, ok := f.seqOf(event.ID)
+	last, ok := f.seqOf(event.ID)
+	n := uint64(bytes.Count(event.Data, lineEnd)) + 1
 	switch {
-	case !ok:
-		return fmt.Errorf("%w: an output event has the id %q", errProtocol, event.ID)
-	case seq <= f.last:
+	case !ok || n > last:
+		return fmt.Errorf("%w: an output event of %d lines has the id %q", errProtocol, n, event.ID)
+	case last <= f.last:
 		return nil
-	case seq != f.last+1:
-		return fmt.Errorf("%w: line %d follows line %d", errProtocol, seq, f.last)
+	case last-n > f.last:
+		return fmt.Errorf("%w: line %d follows line %d", errProtocol, last-n+1, f.last)
 	}
-	if err := f.batch.addOutput(seq, event.Data); err != nil {
+	seq := last - n
+	for data := range bytes.SplitSeq(event.Data, lineEnd) {
+		if seq++; seq <= f.last {
+			continue
+		}
+		if err := f.line(seq, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// line takes a line of an output event.
+func (f *follower) line(seq uint64, data []byte) error {
+	if err := f.batch.addOutput(seq, data); err != nil {
 		return fmt.Errorf("%w: %w", errProtocol, err)
 	}
 	f.last = seq

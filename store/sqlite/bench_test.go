@@ -91,7 +91,7 @@ func BenchmarkReadBack(b *testing.B) {
 				}
 			}
 			closeStore(b, s)
-			s = open(b, path, nil)
+			s = open(b, path, &sqlite.Options{Hub: stream.HubConfig{StreamBytes: 1}}) // which holds nothing
 			b.SetBytes(events * benchLine)
 			b.ReportAllocs()
 			b.ResetTimer()

@@ -3,6 +3,7 @@ package sse
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"strconv"
 	"strings"
@@ -102,19 +103,43 @@ func (c Cursor) appendTo(dst []byte) []byte {
 // string for it. A Cursor that ParseCursor would refuse is ErrCursor; dst is
 // then returned as it was.
 func (c Cursor) AppendEvent(dst []byte, event string, data []byte) ([]byte, error) {
-	if err := c.check(); err != nil {
+	head, err := c.appendHead(dst, event)
+	if err != nil {
 		return dst, err
+	}
+	return appendBody(head, event, data), nil
+}
+
+// AppendEventOf is AppendEvent with data in parts, each of which begins a data
+// line: a reader gets them joined by LF. Without a part there is no event, and
+// the reader takes the id for its own nevertheless.
+func (c Cursor) AppendEventOf(dst []byte, event string, parts iter.Seq[[]byte]) ([]byte, error) {
+	head, err := c.appendHead(dst, event)
+	if err != nil {
+		return dst, err
+	}
+	dst = appendName(head, event)
+	for part := range parts {
+		dst = appendLines(dst, part)
+	}
+	return append(dst, '\n'), nil
+}
+
+// appendHead checks c and event, and appends the id.
+func (c Cursor) appendHead(dst []byte, event string) ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	if c.Seq > math.MaxInt64 {
-		return dst, fmt.Errorf("%w: the number is above %d", ErrCursor, math.MaxInt64)
+		return nil, fmt.Errorf("%w: the number is above %d", ErrCursor, math.MaxInt64)
 	}
 	if err := checkField("event", event); err != nil {
-		return dst, err
+		return nil, err
 	}
 	begin := len(dst)
 	dst = c.appendTo(append(dst, "id: "...))
 	if n := len(dst) - begin - len("id: "); n > MaxCursorBytes {
-		return dst[:begin], fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrCursor, n, MaxCursorBytes)
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrCursor, n, MaxCursorBytes)
 	}
-	return appendBody(append(dst, '\n'), event, data), nil
+	return append(dst, '\n'), nil
 }

@@ -118,8 +118,15 @@ func (d *Decoder) ended(err error) error {
 	return err
 }
 
+var dataField = []byte("data: ")
+
 // field processes a line that is not empty.
 func (d *Decoder) field(line []byte) {
+	if data, ok := bytes.CutPrefix(line, dataField); ok { // most lines
+		d.begun = true
+		d.data = append(append(d.data, data...), '\n')
+		return
+	}
 	name, value := line, []byte(nil)
 	if colon := bytes.IndexByte(line, ':'); colon == 0 {
 		return // a comment

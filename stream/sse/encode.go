@@ -79,11 +79,20 @@ func AppendComment(dst []byte, text string) []byte {
 
 // appendBody appends everything of an event but its id. event was checked.
 func appendBody(dst []byte, event string, data []byte) []byte {
-	if event != "" {
-		dst = append(dst, "event: "...)
-		dst = append(dst, event...)
-		dst = append(dst, '\n')
+	return append(appendLines(appendName(dst, event), data), '\n')
+}
+
+func appendName(dst []byte, event string) []byte {
+	if event == "" {
+		return dst
 	}
+	dst = append(dst, "event: "...)
+	dst = append(dst, event...)
+	return append(dst, '\n')
+}
+
+// appendLines appends data as one data line or more.
+func appendLines(dst, data []byte) []byte {
 	if bytes.IndexByte(data, '\n') >= 0 || bytes.IndexByte(data, '\r') >= 0 { // two fast searches for what is rare
 		for end := bytes.IndexAny(data, "\r\n"); end >= 0; end = bytes.IndexAny(data, "\r\n") {
 			dst = appendData(dst, data[:end])
@@ -93,8 +102,7 @@ func appendBody(dst []byte, event string, data []byte) []byte {
 			data = data[end+1:]
 		}
 	}
-	dst = appendData(dst, data)
-	return append(dst, '\n')
+	return appendData(dst, data)
 }
 
 func appendData(dst, line []byte) []byte {

@@ -26,6 +26,7 @@ type lines struct {
 	buf        []byte
 	start, end int  // what is read and not yet taken
 	scanned    int  // bytes from start on that hold no end of a line
+	hasCR      bool // there may be a CR in what is read
 	skipLF     bool // the last line ended in CR
 	begun      bool // whether there is a byte order mark is known
 }
@@ -47,9 +48,11 @@ func (l *lines) next() ([]byte, bool) {
 	if at >= 0 {
 		rest = rest[:at]
 	}
-	if cr := bytes.IndexByte(rest, '\r'); cr >= 0 {
-		at = cr
-		l.skipLF = true
+	if l.hasCR {
+		if cr := bytes.IndexByte(rest, '\r'); cr >= 0 {
+			at = cr
+			l.skipLF = true
+		}
 	}
 	if at < 0 {
 		l.scanned = l.end - l.start
@@ -84,7 +87,7 @@ func (l *lines) fill() error {
 		return l.err
 	}
 	if l.start == l.end {
-		l.start, l.end = 0, 0
+		l.start, l.end, l.hasCR = 0, 0, false
 		if len(l.buf) > keepSize {
 			l.buf = nil
 		}
@@ -100,6 +103,7 @@ func (l *lines) fill() error {
 	}
 	for range 100 {
 		n, err := l.reader.Read(l.buf[l.end : l.end+readSize])
+		l.hasCR = l.hasCR || bytes.IndexByte(l.buf[l.end:l.end+n], '\r') >= 0
 		l.end += n
 		switch {
 		case n > 0:
