@@ -203,6 +203,7 @@ func (x *execution) on(ctx context.Context, l *line) (result exec.Result, err er
 		}
 		if p, ok := ch.take(); ok {
 			over, result, err = x.take(l, ch, p)
+			recycle(p.payload)
 			if over || err != nil {
 				return result, err
 			}

@@ -15,6 +15,10 @@ import (
 // feedBatch is about how many bytes of lines go into one packet.
 const feedBatch = 128 << 10
 
+// maxBarren is for how many packets at most packing is not tried, behind as many
+// tries that made nothing smaller.
+const maxBarren = 15
+
 // acceptPause is how long the word that a request was accepted waits for what the
 // command prints first: on its way to the client, one message costs what ten do.
 const acceptPause = 2 * time.Millisecond
@@ -28,6 +32,10 @@ type feed struct {
 	ended      chan struct{} // the client wants the command to end
 	detachOnce sync.Once
 	detached   chan struct{} // the client wants no more of it
+
+	// Of the goroutine that sends lines.
+	barren   int // tries in a row in which packing did not make a packet smaller
+	unpacked int // so many packets are sent without a try
 
 	mu     sync.Mutex
 	credit int64         // bytes that the client takes
@@ -216,14 +224,23 @@ func (f *feed) sendLines(frames []byte) error {
 	if !f.peer.pack {
 		return f.peer.link.send(kindLines, f.channel, frames)
 	}
+	if f.unpacked > 0 {
+		f.unpacked--
+		return f.peer.link.send(kindLines, f.channel, frames)
+	}
 	f.peer.packing.Lock()
 	defer f.peer.packing.Unlock()
 	buf := f.peer.server.engine.packBuffers.get()
 	defer f.peer.server.engine.packBuffers.put(buf)
 	packed, ok := pack.Append(buf[:0], frames)
 	if !ok {
+		if len(frames) >= feedBatch/4 { // a few short lines say nothing of what follows
+			f.barren = min(f.barren+1, maxBarren)
+			f.unpacked = f.barren
+		}
 		return f.peer.link.send(kindLines, f.channel, frames)
 	}
+	f.barren = 0
 	return f.peer.link.send(kindPacked, f.channel, packed)
 }
 

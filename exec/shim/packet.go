@@ -118,7 +118,7 @@ func (r *packetReader) next() (packet, error) {
 		}
 		return packet{}, err
 	}
-	payload := buf[:size:size]
+	payload := buf[:size]
 	sum := crc32.Update(crc32.Checksum(r.head[:], castagnoli()), castagnoli(), payload)
 	if sum != binary.LittleEndian.Uint32(buf[size:]) {
 		return packet{}, protocolErrorf("a checksum is wrong")
@@ -130,4 +130,24 @@ func (r *packetReader) next() (packet, error) {
 	}, nil
 }
 
-func allocate(n int) []byte { return make([]byte, n) }
+// A bulkBuffer has room for nearly all packets of lines that come quickly.
+type bulkBuffer [160 << 10]byte
+
+// bulkBuffers are used again, since a new one for each such packet costs as much
+// as to read it.
+var bulkBuffers = newBufferPool(func() *bulkBuffer { return new(bulkBuffer) })
+
+// allocate is the alloc of clients.
+func allocate(n int) []byte {
+	if n < len(bulkBuffer{})/4 || n > len(bulkBuffer{}) {
+		return make([]byte, n)
+	}
+	return bulkBuffers.get()[:n]
+}
+
+// recycle takes a payload that allocate made room for and nobody holds any more.
+func recycle(payload []byte) {
+	if whole := payload[:cap(payload)]; len(whole) == len(bulkBuffer{}) {
+		bulkBuffers.put((*bulkBuffer)(whole))
+	}
+}
