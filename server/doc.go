@@ -147,6 +147,12 @@
 //
 // Ids are <stream_id>:<number>, that of the terminal event <stream_id>:final.
 //
+// With ?output=batches, here and at the routes that start a command, lines that
+// are there together share an output event, up to about 4 KB of them: its data
+// are the JSON of each on a line of its own, and its id is that of the last. So
+// much output takes a fraction of the work; a line that comes alone is an event
+// as it is with ?output=lines, the default.
+//
 //	connected  {"project", "stream_id", "resume", "head_seq"}; the first, at once;
 //	           its id is the place that the reader named, 0 without one
 //	output     {"line", "stream", "partial"?, "base64"?}; "base64" has the exact

@@ -117,7 +117,7 @@ func (r *replay) exchange(t *testing.T, request *http.Request, sent []byte, resp
 		return
 	}
 	if media == "text/event-stream" {
-		r.stream(t, body, whole)
+		r.stream(t, body, whole, request.URL.Query().Get("output") == "batches")
 	} else if !whole {
 		return
 	}
@@ -151,8 +151,9 @@ func (r *replay) failure(t *testing.T, request *http.Request, body []byte) {
 	}
 }
 
-// stream holds each event that is there as a whole to its schema.
-func (r *replay) stream(t *testing.T, body []byte, whole bool) {
+// stream holds each event that is there as a whole to its schema; with batches,
+// each line of its data.
+func (r *replay) stream(t *testing.T, body []byte, whole, batches bool) {
 	t.Helper()
 	decoder := sse.NewDecoder(bytes.NewReader(body), nil)
 	for {
@@ -165,16 +166,27 @@ func (r *replay) stream(t *testing.T, body []byte, whole bool) {
 			return
 		}
 		r.events++
-		text := event.Name + " " + string(event.Data)
-		if r.known[text] {
-			continue // some tests send the same line a hundred thousand times
+		if !batches && bytes.ContainsRune(event.Data, '\n') {
+			t.Errorf("the event %s has several lines: %.200q", event.Name, event.Data)
 		}
-		r.known[text] = true
-		var data any
-		if err := json.Unmarshal(event.Data, &data); err != nil {
-			t.Errorf("the event %s has data that is not JSON: %q", event.Name, event.Data)
-			continue
+		for line := range bytes.SplitSeq(event.Data, []byte("\n")) {
+			r.event(t, event.Name, line)
 		}
-		r.v.event(event.Name, data)
 	}
+}
+
+// event holds the data of an event, or a line of them, to its schema.
+func (r *replay) event(t *testing.T, name string, text []byte) {
+	t.Helper()
+	key := name + " " + string(text)
+	if r.known[key] {
+		return // some tests send the same line a hundred thousand times
+	}
+	r.known[key] = true
+	var data any
+	if err := json.Unmarshal(text, &data); err != nil {
+		t.Errorf("the event %s has data that is not JSON: %.200q", name, text)
+		return
+	}
+	r.v.event(name, data)
 }

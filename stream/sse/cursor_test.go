@@ -85,3 +85,28 @@ func TestCursorAppendEvent(t *testing.T) {
 		is.Equal(string(got), "before")
 	}
 }
+
+func TestCursorAppendEventOf(t *testing.T) {
+	is := is.New(t)
+	at := sse.Cursor{Stream: "cmd-1", Seq: 7}
+	of := func(parts ...string) string {
+		got, err := at.AppendEventOf([]byte("before"), "output", func(yield func([]byte) bool) {
+			for _, part := range parts {
+				if !yield([]byte(part)) {
+					return
+				}
+			}
+		})
+		is.NoErr(err)
+		return string(got)
+	}
+	is.Equal(of("{}"), "beforeid: cmd-1:7\nevent: output\ndata: {}\n\n")
+	is.Equal(of("a", "", "b"), "beforeid: cmd-1:7\nevent: output\ndata: a\ndata: \ndata: b\n\n")
+	is.Equal(of("a\r\nb", "c"), "beforeid: cmd-1:7\nevent: output\ndata: a\ndata: b\ndata: c\n\n")
+	is.Equal(of(), "beforeid: cmd-1:7\nevent: output\n\n")
+	for _, c := range []sse.Cursor{{}, {Stream: "a\nb"}, {Stream: strings.Repeat("x", 255)}} {
+		got, err := c.AppendEventOf([]byte("before"), "output", func(func([]byte) bool) { t.Error("a part was asked for") })
+		is.True(errors.Is(err, sse.ErrCursor))
+		is.Equal(string(got), "before")
+	}
+}
