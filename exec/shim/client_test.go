@@ -1,13 +1,18 @@
 package shim_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,6 +180,41 @@ func TestClient(t *testing.T) {
 		is.Equal(string(out.bytes(exec.Stdout)), "yes 19999\n")
 	})
 
+	t.Run("LinesTravelPackedWhereThatMakesThemSmaller", func(t *testing.T) {
+		is := is.New(t)
+		dir := t.TempDir()
+		noise := make([]byte, 3<<20)
+		_, _ = rand.NewChaCha8([32]byte{1}).Read(noise)
+		text := bytes.Repeat([]byte("a line like any other\n"), 200_000)
+		want := slices.Concat(noise, []byte("\n"), text, noise, []byte("\n"), text)
+		is.NoErr(os.WriteFile(filepath.Join(dir, "mixed"), want, 0o600))
+		var received atomic.Int64
+		dial := dialer("unix", serveUnix(t, openEngine(t, t.TempDir(), nil), nil))
+		c := newClient(t, shim.ClientConfig{Pack: true, Dial: func(ctx context.Context) (io.ReadWriteCloser, error) {
+			conn, err := dial(ctx)
+			return &counted{conn, &received}, err
+		}})
+		var readers sync.WaitGroup
+		for i := range 3 { // at once: buffers are used by one after the other
+			readers.Go(func() {
+				var out output
+				slow := func(lines []exec.Line) error {
+					time.Sleep(50 * time.Microsecond) // so that packets come meanwhile
+					return out.sink(lines)
+				}
+				if _, err := c.Execute(ctx, dir, command(fmt.Sprint("mixed-", i), "cat", "mixed"), slow); err != nil {
+					t.Error(err)
+				}
+				if !bytes.Equal(out.bytes(exec.Stdout), want) {
+					t.Errorf("%d bytes came, or others, want %d", len(out.bytes(exec.Stdout)), len(want))
+				}
+			})
+		}
+		readers.Wait()
+		most := int64(3 * (2*len(noise) + 2*len(noise)/16 + len(text)))
+		is.True(received.Load() < most) // of the text, less than half
+	})
+
 	t.Run("NoConnectionIsNotStarted", func(t *testing.T) {
 		is := is.New(t)
 		broken := errors.New("no way")
@@ -300,4 +340,16 @@ func TestClient(t *testing.T) {
 		is.NoErr(c.Stop(ctx))
 		<-stopped
 	})
+}
+
+// counted counts what is read.
+type counted struct {
+	io.ReadWriteCloser
+	bytes *atomic.Int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.ReadWriteCloser.Read(b)
+	c.bytes.Add(int64(n))
+	return n, err
 }
