@@ -1,9 +1,7 @@
 package server_test
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -106,32 +104,4 @@ func apart(t *testing.T, batched []string) (single []string) {
 		}
 	}
 	return single
-}
-
-// BenchmarkBatches is the server's part of 100,000 short lines, in batches.
-func BenchmarkBatches(b *testing.B) {
-	const lines = 100_000
-	st := newStand(b, func(up *setup) {
-		memory := stream.NewMemory(stream.MemoryConfig{StreamBytes: 64 << 20, TotalBytes: 64 << 20})
-		b.Cleanup(memory.Shutdown)
-		up.broker = memory
-	})
-	st.command("bulk", rdev.StateSucceeded)
-	for from := uint64(1); from < lines; from += 1000 {
-		st.publish("bulk", from, from+999)
-	}
-	st.complete("bulk", lines+1)
-	b.ResetTimer()
-	for range b.N {
-		body := st.open("GET", "/projects/web/events?stream_id=bulk&output=batches", "").Body
-		var all bytes.Buffer
-		if _, err := io.Copy(&all, body); err != nil {
-			b.Fatal(err)
-		}
-		_ = body.Close()
-		if n := bytes.Count(all.Bytes(), []byte("\ndata: {\"line\"")); n != lines {
-			b.Fatalf("%d lines", n)
-		}
-	}
-	b.ReportMetric(float64(lines*b.N)/b.Elapsed().Seconds(), "lines/s")
 }

@@ -43,17 +43,21 @@ func perSecond(b *testing.B) {
 
 // BenchmarkStreamBytes is the server's part: a reader that only counts.
 func BenchmarkStreamBytes(b *testing.B) {
-	st := benchStand(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		resp := st.open("GET", "/projects/web/events?stream_id=bench", "")
-		n, err := io.Copy(io.Discard, resp.Body)
-		if err != nil || n < benchLines*64 {
-			b.Fatal(n, err)
-		}
-		resp.Body.Close()
+	for _, output := range []string{"lines", "batches"} {
+		b.Run(output, func(b *testing.B) {
+			st := benchStand(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				resp := st.open("GET", "/projects/web/events?stream_id=bench&output="+output, "")
+				n, err := io.Copy(io.Discard, resp.Body)
+				if err != nil || n < benchLines*64 {
+					b.Fatal(n, err)
+				}
+				resp.Body.Close()
+			}
+			perSecond(b)
+		})
 	}
-	perSecond(b)
 }
 
 // BenchmarkStreamFollow is server and client together.

@@ -108,8 +108,8 @@
 //	               held back for up to 2 ms, to come with the first lines
 //	lines    (34)  whole frames of the command's log, as they stand there; the
 //	               first may begin before the line that was asked for
-//	packed   (38)  the same as an S2 block, where that is smaller and the client's
-//	               object has "pack"
+//	packed   (38)  the same as an S2 block, where that was tried and is smaller
+//	               and the client's object has "pack"
 //	result   (35)  the command has ended: its Result (JSON)
 //	failure  (36)  there is no Result: why (JSON, with codes for the sentinels)
 //	done     (37)  the answer to the requests that are not execute

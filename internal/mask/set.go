@@ -10,7 +10,7 @@ import (
 // concurrent use. The zero value and nil look for nothing.
 type Set struct {
 	pairs  [1 << 16]uint8       // by the two bytes that a secret can begin with: bits of the third
-	seen   [1 << 16]uint8       // 1 for the first two, and for the second and the third, of which the earlier is the lower byte
+	seen   [1 << 16]uint8       // 1 for the first two, or the second and the third, the earlier as the lower byte
 	firsts [256]bool            // the first of them
 	values map[[2]byte][]string // longest first
 	shapes map[[2]byte][]*shape

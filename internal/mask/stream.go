@@ -148,8 +148,10 @@ func (d *side) proceed(p *Piece) (from int) {
 	}
 	switch {
 	case d.rest != nil && d.inLine:
-		if from = run(p.data, d.rest, 0); d.behindQuote() && d.rest == &base64 {
+		if d.behindQuote() && d.rest == &base64 {
 			from, _, _ = measureRun(p.data) // with escapes
+		} else {
+			from = run(p.data, d.rest, 0)
 		}
 		hide(from)
 		if from < len(p.data) {

@@ -10,7 +10,7 @@ import (
 	"github.com/orchard9/rdev/server/client"
 )
 
-// batched is an output event of the lines from first on.
+// batched is an output event of lines of which the last has the number id.
 func batched(id int, lines ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "id: cmd:%d\nevent: output\n", id)
