@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
-	"sync"
 	"unicode/utf8"
 	"unsafe"
 
@@ -63,54 +62,63 @@ func terminalEvent(seq uint64, kind stream.Kind, data any) stream.Event {
 	return stream.Event{Seq: seq, Kind: kind, Data: b}
 }
 
-// encoders are borrowed for as long as a batch of lines is encoded.
-var encoders = sync.Pool{New: func() any { return new(encoder) }}
-
-// maxEncoder is the largest that is given back.
-const maxEncoder = 1 << 20
-
-type encoder struct {
-	data []byte
-	ends []int
+// A batch is output events that are made together: their Data are parts of one
+// array, so that a line costs no allocation.
+type batch struct {
+	data   []byte
+	lines  []place
+	events []stream.Event // made when they are taken
 }
 
-// appendOutputEvents appends lines as events, and returns what those take in
-// memory. All their Data share one array of just the size, so that a batch costs
-// an allocation and not one a line; the memory of the lines is not kept.
-func appendOutputEvents(events []stream.Event, lines []exec.Line) ([]stream.Event, int) {
-	enc := encoders.Get().(*encoder)
-	enc.data, enc.ends = enc.data[:0], enc.ends[:0]
+// A place is that of an event in the data of a batch.
+type place struct {
+	seq uint64
+	end int
+}
+
+// add appends lines as events. It does not keep their memory.
+func (b *batch) add(lines []exec.Line) {
+	b.lines = slices.Grow(b.lines, len(lines))
 	for i := range lines {
-		enc.data = appendOutput(enc.data, &lines[i])
-		enc.ends = append(enc.ends, len(enc.data))
+		b.data = appendOutput(b.data, &lines[i])
+		b.lines = append(b.lines, place{lines[i].Seq, len(b.data)})
 	}
-	data := append([]byte(nil), enc.data...)
-	events = slices.Grow(events, len(lines))
-	start := 0
-	for i, end := range enc.ends {
-		events = append(events, stream.Event{Seq: lines[i].Seq, Kind: stream.Output, Data: data[start:end:end]})
-		start = end
-	}
-	if cap(enc.data) <= maxEncoder {
-		encoders.Put(enc)
-	}
-	return events, len(data) + len(lines)*int(unsafe.Sizeof(stream.Event{}))
 }
+
+// size is how much memory the events take, in bytes.
+func (b *batch) size() int { return len(b.data) + len(b.lines)*int(unsafe.Sizeof(stream.Event{})) }
+
+// take returns the events, which are valid until the batch is emptied.
+func (b *batch) take() []stream.Event {
+	b.events = slices.Grow(b.events, len(b.lines))
+	start := 0
+	for _, l := range b.lines {
+		b.events = append(b.events, stream.Event{Seq: l.seq, Kind: stream.Output, Data: b.data[start:l.end:l.end]})
+		start = l.end
+	}
+	return b.events
+}
+
+func (b *batch) empty() { b.data, b.lines, b.events = b.data[:0], b.lines[:0], b.events[:0] }
 
 // appendOutput appends the Data of an output event:
 // {"line","stream","partial"?,"base64"?}. The last two are left out unless
 // the line is partial, or is not valid UTF-8 and "line" thus not exact.
 func appendOutput(dst []byte, l *exec.Line) []byte {
 	dst = append(dst, `{"line":"`...)
-	exact := utf8.Valid(l.Data)
-	if exact {
+	exact := true
+	if word, short := shortWord(l.Data); short && word&highs == 0 && escapedIn(word) == 0 {
+		dst = append(dst, l.Data...)
+	} else if exact = utf8.Valid(l.Data); exact {
 		dst = appendEscaped(dst, l.Data)
 	} else {
 		dst = appendReplaced(dst, l.Data)
 	}
-	dst = append(dst, `","stream":"`...)
-	dst = append(dst, l.Stream.String()...)
-	dst = append(dst, '"')
+	if l.Stream == exec.Stderr {
+		dst = append(dst, `","stream":"stderr"`...)
+	} else {
+		dst = append(dst, `","stream":"stdout"`...)
+	}
 	if l.Partial {
 		dst = append(dst, `,"partial":true`...)
 	}
@@ -120,6 +128,21 @@ func appendOutput(dst []byte, l *exec.Line) []byte {
 		dst = append(dst, '"')
 	}
 	return append(dst, '}')
+}
+
+// shortWord returns up to eight bytes as a word, with spaces behind them.
+func shortWord(s []byte) (word uint64, short bool) {
+	switch n := len(s); {
+	case n > 8:
+		return 0, false
+	case n >= 4: // the two may overlap, and are equal there
+		word = uint64(binary.LittleEndian.Uint32(s)) | uint64(binary.LittleEndian.Uint32(s[n-4:]))<<(8*(n-4))
+	default:
+		for i, c := range s {
+			word |= uint64(c) << (8 * i)
+		}
+	}
+	return word | ' '*ones<<(8*len(s)), true
 }
 
 const hexDigits = "0123456789abcdef"
@@ -136,18 +159,24 @@ const (
 func appendEscaped(dst, s []byte) []byte {
 	for len(s) >= 8 {
 		n := len(dst)
-		if cap(dst)-n < 8 {
-			dst = slices.Grow(dst, len(s))
+		if cap(dst)-n < 16 {
+			dst = slices.Grow(dst, len(s)+16)
 		}
+		to := (*[16]byte)(dst[n : n+16])
 		word := binary.LittleEndian.Uint64(s)
-		binary.LittleEndian.PutUint64(dst[n:n+8], word)
+		binary.LittleEndian.PutUint64(to[:], word)
 		special := escapedIn(word)
 		if special == 0 {
 			dst, s = dst[:n+8], s[8:]
 			continue
 		}
 		plain := bits.TrailingZeros64(special) / 8
-		dst = appendEscape(dst[:n+plain], s[plain])
+		if c := s[plain]; c == '"' || c == '\\' {
+			to[plain], to[plain+1] = '\\', c
+			dst = dst[:n+plain+2]
+		} else {
+			dst = appendEscape(dst[:n+plain], c)
+		}
 		s = s[plain+1:]
 	}
 	for _, c := range s {

@@ -28,7 +28,9 @@ func FuzzOutputEvents(f *testing.F) {
 		if stderr {
 			line.Stream = exec.Stderr
 		}
-		events, _ := appendOutputEvents(nil, []exec.Line{{Seq: 6, Stream: exec.Stdout, Data: []byte("before")}, line})
+		var b batch
+		b.add([]exec.Line{{Seq: 6, Stream: exec.Stdout, Data: []byte("before")}, line})
+		events := b.take()
 		if err := stream.Check(events); len(data) <= exec.MaxLine && err != nil {
 			t.Fatal(err)
 		}
@@ -80,11 +82,13 @@ func BenchmarkOutputEvents(b *testing.B) {
 			for i := range lines {
 				lines[i] = exec.Line{Seq: uint64(i + 1), Stream: exec.Stdout, Data: []byte(text)}
 			}
-			var events []stream.Event
+			var events batch
 			b.ReportAllocs()
 			b.SetBytes(int64(len(lines) * len(text)))
 			for b.Loop() {
-				events, _ = appendOutputEvents(events[:0], lines)
+				events.add(lines)
+				events.take()
+				events.empty()
 			}
 			b.ReportMetric(float64(len(lines)*b.N)/b.Elapsed().Seconds(), "lines/s")
 		})

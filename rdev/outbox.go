@@ -11,6 +11,9 @@ import (
 // bounds what a batch holds, too.
 const outboxBytes = 512 << 10
 
+// maxBatch is the largest batch that is used again.
+const maxBatch = 2 * outboxBytes
+
 // An outbox publishes what a command prints. While the broker takes one batch,
 // what comes makes the next one: a line that comes alone goes out at once, and
 // many that come quickly go out in few batches, because a transaction costs far
@@ -23,14 +26,13 @@ type outbox struct {
 
 	mu      sync.Mutex
 	changed sync.Cond // on mu: there is room, or nothing is under way, or it has failed
-	waiting []stream.Event
-	bytes   int   // of waiting
-	busy    bool  // a goroutine publishes
-	err     error // why a batch was not published; nothing is after it
+	waiting *batch    // nil if nothing waits
+	busy    bool      // a goroutine publishes
+	err     error     // why a batch was not published; nothing is after it
 }
 
-// batches are what published batches were made in.
-var batches = sync.Pool{New: func() any { return new([]stream.Event) }}
+// batches are empty ones.
+var batches = sync.Pool{New: func() any { return new(batch) }}
 
 func newOutbox(publish func([]stream.Event) (bool, error), failed func(error)) *outbox {
 	o := &outbox{publish: publish, failed: failed}
@@ -43,18 +45,16 @@ func newOutbox(publish func([]stream.Event) (bool, error), failed func(error)) *
 func (o *outbox) put(lines []exec.Line) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.bytes >= outboxBytes && o.err == nil {
+	for o.waiting != nil && o.waiting.size() >= outboxBytes && o.err == nil {
 		o.changed.Wait()
 	}
 	if o.err != nil {
 		return o.err
 	}
 	if o.waiting == nil {
-		o.waiting = *batches.Get().(*[]stream.Event)
+		o.waiting = batches.Get().(*batch)
 	}
-	var size int
-	o.waiting, size = appendOutputEvents(o.waiting, lines)
-	o.bytes += size
+	o.waiting.add(lines)
 	if !o.busy {
 		o.busy = true
 		go o.run()
@@ -67,21 +67,20 @@ func (o *outbox) put(lines []exec.Line) error {
 func (o *outbox) run() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.waiting) > 0 && o.err == nil {
-		batch := o.waiting
-		o.waiting, o.bytes = nil, 0
+	for o.waiting != nil && o.err == nil {
+		b := o.waiting
+		o.waiting = nil
 		o.changed.Broadcast()
 		o.mu.Unlock()
-		clean, err := o.publish(batch)
+		clean, err := o.publish(b.take())
 		if err != nil {
 			o.failed(err)
 		}
 		o.mu.Lock()
 		o.err = err
-		if clean {
-			clear(batch) // the Data is the broker's
-			batch = batch[:0]
-			batches.Put(&batch)
+		if clean && b.size() <= maxBatch {
+			b.empty()
+			batches.Put(b)
 		}
 	}
 	o.busy = false

@@ -54,7 +54,7 @@ type Config struct {
 	// DefaultHeartbeat.
 	Heartbeat time.Duration
 	// WriteTimeout is how long a reader may take no bytes before its stream is
-	// closed: for each 32 KiB, or less, that it is sent. Defaults to
+	// closed: for each 64 KiB, or less, that it is sent. Defaults to
 	// DefaultWriteTimeout.
 	WriteTimeout time.Duration
 	// MaxStreamAge is about how long one response of a stream lasts, 20 % more

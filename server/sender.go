@@ -28,7 +28,7 @@ const (
 	hurryTimeout = 300 * time.Millisecond
 	// pieceSize is what a reader must take within the time that it has. Nearly
 	// everything is smaller, and written in one go.
-	pieceSize = 32 << 10
+	pieceSize = 64 << 10
 )
 
 // writePieces has write write b in pieces, and limit set a deadline before each,

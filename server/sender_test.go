@@ -121,7 +121,7 @@ func bytesOf(n int) []byte {
 // event that it needs many times the timeout for.
 func TestAReaderThatIsSlowIsNotCut(t *testing.T) {
 	const timeout = time.Second
-	for name, size := range map[string]int{"480 KiB": 480 << 10, "a piece": 32 << 10, "one more": 32<<10 + 1, "a byte": 1} {
+	for name, size := range map[string]int{"480 KiB": 480 << 10, "a piece": 64 << 10, "one more": 64<<10 + 1, "a byte": 1} {
 		t.Run(name, func(t *testing.T) {
 			sent := bytesOf(size)
 			eachSender(t, timeout, func(t *testing.T, s server.Sender, _ *piped) {
@@ -188,7 +188,7 @@ func TestAHurriedReaderHasNoTimeForEachPiece(t *testing.T) {
 			if _, err := resp.Body.Read(b); err != nil {
 				return
 			}
-			time.Sleep(50 * time.Millisecond) // a piece in 200 ms
+			time.Sleep(50 * time.Millisecond) // a piece in 400 ms
 		}
 	})
 }
@@ -201,9 +201,9 @@ func TestWhatFitsIsWrittenAtOnce(t *testing.T) {
 		go func() { _, _ = io.Copy(io.Discard, reader) }()
 		conn := &piped{Conn: end}
 		s := server.SenderOn(conn, time.Second)
-		is.NoErr(s.Send(bytesOf(30 << 10)))
+		is.NoErr(s.Send(bytesOf(60 << 10)))
 		is.Equal(conn.writes, 1)
-		is.NoErr(s.Send(bytesOf(90 << 10)))
+		is.NoErr(s.Send(bytesOf(180 << 10)))
 		is.Equal(conn.writes, 1+3)
 		is.NoErr(end.Close())
 	})

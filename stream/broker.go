@@ -42,10 +42,9 @@ type Broker interface {
 	// a Seq of zero, a hole inside the batch, data over MaxData, or anything
 	// after a terminal event in the batch is ErrInvalid.
 	//
-	// The broker keeps the events' Data: the caller does not change it again,
-	// and does not cut it from a buffer that is much larger, which would stay
-	// in memory as long. The slice is the caller's again once Publish has
-	// returned nil; after an error, a broker may still be at it.
+	// The broker copies what it keeps: events and their Data are the caller's
+	// again once Publish has returned nil. After an error, a broker may still be
+	// at them.
 	Publish(ctx context.Context, streamID string, events []Event) error
 
 	// Subscribe returns a cursor that reads from after+1 on; after is the last

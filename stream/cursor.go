@@ -12,6 +12,7 @@ type cursor struct {
 	hub  *Hub
 	tail *tail
 	at   uint64    // everything up to here has been returned
+	page *[]Event  // what Next returned last, if that came from the ring
 	gap  *GapError // to be told first
 
 	ended  context.Context // ends with Close, and with the Hub
@@ -30,11 +31,16 @@ func (c *cursor) Next(ctx context.Context) ([]Event, error) {
 			c.at = gap.From - 1
 			return nil, gap
 		}
-		found, events, wake := c.tail.look(c.at, c.hub.config.ReadBytes)
+		if c.page == nil {
+			c.page = pages.Get().(*[]Event)
+		}
+		found, events, wake := c.tail.look((*c.page)[:0], c.at, c.hub.config.ReadBytes)
+		if found == findEvents {
+			*c.page = events
+			return c.move(events, nil)
+		}
+		c.giveBack()
 		switch found {
-		case findEvents:
-			c.at = events[len(events)-1].Seq
-			return events, nil
 		case findEnd:
 			return nil, io.EOF
 		case findNothing:
@@ -50,6 +56,20 @@ func (c *cursor) Next(ctx context.Context) ([]Event, error) {
 			}
 		}
 	}
+}
+
+// pages are what cursors return events in. A reader that waits has none.
+var pages = sync.Pool{New: func() any { return new([]Event) }}
+
+// maxPage is the longest that is given back.
+const maxPage = 4096
+
+func (c *cursor) giveBack() {
+	if cap(*c.page) <= maxPage {
+		clear(*c.page) // or it would keep blocks in memory
+		pages.Put(c.page)
+	}
+	c.page = nil
 }
 
 // move puts the cursor behind what is being returned.

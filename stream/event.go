@@ -20,8 +20,8 @@ const (
 // Terminal reports whether an event of this kind ends its stream.
 func (k Kind) Terminal() bool { return k == Complete || k == Failed }
 
-// An Event is an entry of a stream. Events are shared between all readers:
-// nobody changes Data.
+// An Event is an entry of a stream. What a Subscription returns is shared between
+// all readers: nobody changes its Data.
 type Event struct {
 	// Seq numbers the events of a stream from 1, without holes.
 	Seq  uint64

@@ -10,23 +10,24 @@ import (
 const (
 	DefaultStreamBytes = 4 << 20
 	DefaultTotalBytes  = 64 << 20
-	DefaultReadBytes   = 64 << 10
+	DefaultReadBytes   = 128 << 10
 )
 
-// HubConfig configures a Hub. An event is counted as its Data and 64 bytes.
+// HubConfig configures a Hub.
 type HubConfig struct {
 	// Log is where readers find what the Hub does not hold. Without one the
 	// Hub's memory is all there is, and what it lets go of is a gap.
 	Log Log
-	// StreamBytes is how much is held of one stream; its newest event is held
-	// even if it is larger. Defaults to DefaultStreamBytes.
+	// StreamBytes is how much is held of one stream, an event counted as its Data
+	// and 8 bytes; its newest event is held even if it is larger. Defaults to
+	// DefaultStreamBytes.
 	StreamBytes int
 	// TotalBytes is how much is held over all streams. Defaults to
 	// DefaultTotalBytes; at least StreamBytes.
 	TotalBytes int64
 	// ReadBytes is about how much one Next returns, and how much is asked of
-	// the log at a time. A reader that stalls keeps that much in memory.
-	// Defaults to DefaultReadBytes.
+	// the log at a time, an event counted as its Data and 64 bytes. A reader that
+	// stalls keeps that much in memory. Defaults to DefaultReadBytes.
 	ReadBytes int
 
 	// remember is how many finished streams a Hub without a Log keeps the
@@ -81,8 +82,7 @@ func NewHub(config HubConfig) *Hub {
 // with the batches of one stream in order; what is already there is skipped,
 // and a terminal event closes the stream. It never blocks on a reader.
 //
-// The Hub keeps the Data, and not the slice. Data that is a small part of a large
-// buffer keeps the whole buffer in memory.
+// The Hub copies what it keeps.
 func (h *Hub) Append(streamID string, events []Event) {
 	if len(events) == 0 {
 		return
@@ -249,7 +249,7 @@ func (h *Hub) Watched() map[string]uint64 {
 type HubStats struct {
 	Streams     int   // streams that it holds anything of
 	Subscribers int   // open Subscriptions
-	Bytes       int64 // events, as HubConfig counts them
+	Bytes       int64 // events, as HubConfig.StreamBytes counts them
 }
 
 // Stats returns what the Hub holds at this moment.

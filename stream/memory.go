@@ -5,7 +5,7 @@ import "context"
 // DefaultMemoryStreams is how many finished streams a Memory remembers.
 const DefaultMemoryStreams = 10_000
 
-// MemoryConfig configures a Memory. An event is counted as its Data and 64
+// MemoryConfig configures a Memory. An event is counted as its Data and 8
 // bytes.
 type MemoryConfig struct {
 	// StreamBytes is how much is kept of one stream; its newest event is kept

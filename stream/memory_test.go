@@ -52,12 +52,12 @@ func TestMemoryForgetsTheOldestFinishedStreamFirst(t *testing.T) {
 	ctx := t.Context()
 	t.Run("Events", func(t *testing.T) {
 		is := is.New(t)
-		m := stream.NewMemory(stream.MemoryConfig{StreamBytes: 6_000, TotalBytes: 12_000})
+		m := stream.NewMemory(stream.MemoryConfig{StreamBytes: 3_000, TotalBytes: 6_000})
 		defer m.Shutdown()
 		is.NoErr(m.Publish(ctx, "open", batch(1, 20, false)))
 		for n := range 10 {
 			is.NoErr(m.Publish(ctx, fmt.Sprint("done-", n), batch(1, 20, true)))
-			is.True(m.Stats().Bytes <= 12_000)
+			is.True(m.Stats().Bytes <= 6_000)
 		}
 		first := func(id string) uint64 {
 			sub, err := m.Subscribe(ctx, id, 0)

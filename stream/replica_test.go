@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"bytes"
 	"context"
 	"reflect"
 	"sync"
@@ -80,7 +81,10 @@ func (l *logbook) append(id string, events []stream.Event) ([]stream.Event, erro
 	s := l.get(id)
 	fresh, err := s.head.Fresh(events)
 	if err == nil {
-		s.events = append(s.events, fresh...)
+		for _, e := range fresh {
+			e.Data = bytes.Clone(e.Data)
+			s.events = append(s.events, e)
+		}
 		s.head = s.head.After(fresh)
 	}
 	return fresh, err

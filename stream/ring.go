@@ -1,31 +1,75 @@
 package stream
 
-import (
-	"slices"
-	"sort"
+import "sort"
+
+const (
+	// eventCost is what an event takes beside its Data in the hands of a reader:
+	// the Event, and the allocator's rounding.
+	eventCost = 64 // bytes
+	// placeCost is what it takes beside its Data in a ring.
+	placeCost = 8 // bytes
+	// blockCost is the cost from which a block takes no more events.
+	blockCost = 64 << 10
 )
 
-// eventCost is what an event is counted as in memory beside its Data: its place
-// in a block, and the allocator's rounding.
-const eventCost = 64 // bytes
+func cost(e *Event) int { return len(e.Data) + placeCost }
 
-// blockCost is the cost from which a block takes no more events.
-const blockCost = 64 << 10
+// A block is consecutive events of one kind, whose data lie behind each other, so
+// that many short lines are two allocations without pointers. What is in it never
+// changes, and what is appended goes where no reader looks: readers are given
+// parts of data.
+type block struct {
+	first uint64 // the Seq of the first event
+	kind  Kind
+	data  []byte
+	ends  []uint32 // where in data each event ends
+}
 
-func cost(e *Event) int { return len(e.Data) + eventCost }
+func (b *block) last() uint64 { return b.first + uint64(len(b.ends)) - 1 }
 
-// A ring holds the events of a stream from base+1 to end without holes. It
-// moves forward only: it takes events at its end and lets go of them at its
-// beginning. They lie in blocks, which readers are given parts of: an event in a
-// block never changes, and what is appended to one goes where no reader looks.
-// So nothing is copied for a reader, however many there are. It has no lock.
+// start is where the i-th event begins in data; for the number of events, where
+// the next would.
+func (b *block) start(i int) int {
+	if i == 0 {
+		return 0
+	}
+	return int(b.ends[i-1])
+}
+
+// cost is that of the events from the i-th up to the j-th, which is not counted.
+func (b *block) cost(i, j int) int { return b.start(j) - b.start(i) + (j-i)*placeCost }
+
+// push appends what fits of events, and returns how many that is.
+func (b *block) push(events []Event) int {
+	data, ends := b.data, b.ends
+	full, n := b.cost(0, len(ends)), 0
+	for ; n < len(events) && full < blockCost && events[n].Kind == b.kind; n++ {
+		full += cost(&events[n])
+		data = appendTo(data, events[n].Data...)
+		ends = appendTo(ends, uint32(len(data)))
+	}
+	b.data, b.ends = data, ends
+	return n
+}
+
+// appendTo is append, but doubles: what is appended to is small, and append would
+// take smaller steps.
+func appendTo[E any](s []E, more ...E) []E {
+	if n := len(s) + len(more); n > cap(s) {
+		s = append(make([]E, 0, max(n, 2*cap(s))), s...)
+	}
+	return append(s, more...)
+}
+
+// A ring holds the events of a stream from base+1 to end without holes, in memory
+// of its own. It moves forward only: it takes events at its end and lets go of
+// them at its beginning. It has no lock.
 type ring struct {
-	base   uint64    // the Seq before the first event that is held
-	blocks [][]Event // each with one event at least
-	gone   int       // events at the beginning of the first block that are not held any more
-	full   int       // the cost of the last block
-	n      int       // how many are held
-	bytes  int       // their cost
+	base   uint64  // the Seq before the first event that is held
+	blocks []block // each with one event at least
+	gone   int     // events at the beginning of the first block that are not held any more
+	n      int     // how many are held
+	bytes  int     // their cost
 }
 
 func (r *ring) end() uint64 { return r.base + uint64(r.n) }
@@ -33,22 +77,30 @@ func (r *ring) end() uint64 { return r.base + uint64(r.n) }
 // push takes the events behind end, which it copies.
 func (r *ring) push(events []Event) {
 	for len(events) > 0 {
-		if len(r.blocks) == 0 || r.full >= blockCost {
-			r.blocks = append(r.blocks, nil)
-			r.full = 0
-		}
 		taken := 0
-		for taken < len(events) && r.full < blockCost {
-			size := cost(&events[taken])
-			r.full += size
-			r.bytes += size
-			taken++
+		if len(r.blocks) > 0 {
+			last := &r.blocks[len(r.blocks)-1]
+			before := len(last.ends)
+			taken = last.push(events)
+			r.bytes += last.cost(before, before+taken)
 		}
-		last := &r.blocks[len(r.blocks)-1]
-		*last = append(*last, events[:taken]...)
+		if taken == 0 {
+			r.begin(&events[0])
+		}
 		r.n += taken
 		events = events[taken:]
 	}
+}
+
+// begin appends a block for e and what follows it. Behind a full one, it is made
+// for as much.
+func (r *ring) begin(e *Event) {
+	b := block{first: e.Seq, kind: e.Kind}
+	if n := len(r.blocks); n > 0 && r.blocks[n-1].kind == e.Kind {
+		last := &r.blocks[n-1]
+		b.data, b.ends = make([]byte, 0, min(len(last.data), blockCost)), make([]uint32, 0, len(last.ends))
+	}
+	r.blocks = append(r.blocks, b)
 }
 
 // drop lets go of the n oldest events. Those of a block stay in memory until the
@@ -61,15 +113,13 @@ func (r *ring) drop(n int) {
 	r.base += uint64(n)
 	r.n -= n
 	for n > 0 {
-		first := r.blocks[0][r.gone:]
-		dropped := first[:min(n, len(first))]
-		for i := range dropped {
-			r.bytes -= cost(&dropped[i])
-		}
-		n -= len(dropped)
-		r.gone += len(dropped)
-		if len(dropped) == len(first) {
-			r.blocks[0] = nil
+		first := &r.blocks[0]
+		dropped := min(n, len(first.ends)-r.gone)
+		r.bytes -= first.cost(r.gone, r.gone+dropped)
+		r.gone += dropped
+		n -= dropped
+		if r.gone == len(first.ends) {
+			*first = block{}
 			r.blocks, r.gone = r.blocks[1:], 0
 		}
 	}
@@ -79,17 +129,17 @@ func (r *ring) drop(n int) {
 // at least keep of them.
 func (r *ring) limit(bytes, keep int) {
 	over, n, gone := r.bytes-bytes, 0, r.gone
-	for _, block := range r.blocks {
-		for i := gone; i < len(block) && over > 0 && r.n-n > keep; i++ {
-			over -= cost(&block[i])
-			n++
-		}
-		if over <= 0 || r.n-n <= keep {
+	for i := range r.blocks {
+		if over <= 0 {
 			break
 		}
+		b := &r.blocks[i]
+		enough := sort.Search(len(b.ends)-gone, func(i int) bool { return b.cost(gone, gone+i) >= over })
+		over -= b.cost(gone, gone+enough)
+		n += enough
 		gone = 0
 	}
-	if n > 0 {
+	if n = min(n, r.n-keep); n > 0 {
 		r.drop(n)
 	}
 }
@@ -104,15 +154,20 @@ func (r *ring) dropThrough(seq uint64) {
 	}
 }
 
-// after returns events behind at, about maxBytes of them but at least one. at
-// lies in [base, end). They are the ring's: nobody changes them.
-func (r *ring) after(at uint64, maxBytes int) []Event {
-	i := sort.Search(len(r.blocks), func(i int) bool { return r.blocks[i][0].Seq > at+1 }) - 1
-	events := r.blocks[i][at+1-r.blocks[i][0].Seq:]
-	n, bytes := 1, cost(&events[0])
-	for n < len(events) && bytes < maxBytes {
-		bytes += cost(&events[n])
-		n++
+// appendAfter appends events behind at to dst, about maxBytes of them in a
+// reader's hands but at least one. at lies in [base, end). Their Data is the
+// ring's: nobody changes it.
+func (r *ring) appendAfter(dst []Event, at uint64, maxBytes int) []Event {
+	found := sort.Search(len(r.blocks), func(i int) bool { return r.blocks[i].last() > at })
+	for _, b := range r.blocks[found:] {
+		for i := int(at + 1 - b.first); i < len(b.ends); i++ {
+			data := b.data[b.start(i):b.ends[i]:b.ends[i]]
+			at++
+			dst = append(dst, Event{Seq: at, Kind: b.kind, Data: data})
+			if maxBytes -= len(data) + eventCost; maxBytes <= 0 {
+				return dst
+			}
+		}
 	}
-	return slices.Clip(events[:n])
+	return dst
 }

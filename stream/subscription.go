@@ -24,11 +24,12 @@ func NewSubscription(source Source) *Subscription {
 }
 
 // Next blocks until there are events after the cursor and returns them, at
-// least one, in order, and moves the cursor behind them. They are shared with
-// other readers: nobody changes them. It returns io.EOF once everything of a closed
-// stream has been read; a *GapError for events that are gone, after which the
-// cursor stands behind the gap and Next goes on; ctx.Err() when ctx ends, with
-// the cursor unmoved; ErrClosed after Close, or when the broker was shut down.
+// least one, in order, and moves the cursor behind them. The slice is valid until
+// the next call; the Data stays, is shared with other readers, and is never
+// changed. It returns io.EOF once everything of a closed stream has been read; a
+// *GapError for events that are gone, after which the cursor stands behind the gap
+// and Next goes on; ctx.Err() when ctx ends, with the cursor unmoved; ErrClosed
+// after Close, or when the broker was shut down.
 // After any other error the cursor is unmoved and Next may be tried again.
 func (s *Subscription) Next(ctx context.Context) ([]Event, error) { return s.source.Next(ctx) }
 

@@ -54,26 +54,27 @@ const (
 )
 
 // look returns what is there for a reader that has everything up to at: the
-// events, or the channel to wait on. Readers look at the same time.
-func (t *tail) look(at uint64, maxBytes int) (find, []Event, <-chan struct{}) {
+// events, appended to dst, or the channel to wait on. Readers look at the same
+// time.
+func (t *tail) look(dst []Event, at uint64, maxBytes int) (find, []Event, <-chan struct{}) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	switch {
 	case at >= t.ring.base && at < t.ring.end():
-		return findEvents, t.ring.after(at, maxBytes), nil
+		return findEvents, t.ring.appendAfter(dst, at, maxBytes), nil
 	case at >= t.head.Seq && t.head.Closed:
-		return findEnd, nil, nil
+		return findEnd, dst, nil
 	case at >= t.head.Seq:
 		// Set before the lock is given back: whoever appends from here on
 		// sees it.
 		if !t.waited.Load() {
 			t.waited.Store(true)
 		}
-		return findNothing, nil, t.wake
+		return findNothing, dst, t.wake
 	case at < t.ring.base:
-		return findOlder, nil, nil
+		return findOlder, dst, nil
 	default:
-		return findUnloaded, nil, nil
+		return findUnloaded, dst, nil
 	}
 }
 

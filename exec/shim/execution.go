@@ -322,18 +322,14 @@ func (x *execution) give(l *line, ch *channel, frames []byte) (err error) {
 		}
 		frames = frames[n:]
 		for f.left > 0 {
-			line, err := f.line()
+			known := len(x.batch)
+			x.batch, err = f.appendLines(x.batch, x.next, batchLines)
+			x.next += uint64(len(x.batch) - known)
+			if err == nil && len(x.batch) == batchLines {
+				err = x.flush(l, ch)
+			}
 			if err != nil {
 				return err
-			}
-			if line.Seq < x.next {
-				continue
-			}
-			x.next++
-			if x.batch = append(x.batch, line); len(x.batch) == batchLines {
-				if err := x.flush(l, ch); err != nil {
-					return err
-				}
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/orchard9/rdev/exec"
@@ -29,15 +30,8 @@ func ReadFrame(b []byte) ([]exec.Line, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	var lines []exec.Line
-	for f.left > 0 {
-		line, err := f.line()
-		if err != nil {
-			return nil, 0, err
-		}
-		lines = append(lines, line)
-	}
-	return lines, size, nil
+	lines, err := f.appendLines(nil, 0, math.MaxInt)
+	return lines, size, err
 }
 
 // ExecuteOn is Engine.Execute of a new command whose log asks for space before

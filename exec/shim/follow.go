@@ -56,27 +56,26 @@ func (c *cursor) batch() ([]exec.Line, error) {
 				break // the next call meets the error again
 			}
 		}
-		line, err := c.frame.line()
+		if len(lines) == 0 { // no sooner: advance may have changed the buffer
+			if c.buf.lines == nil {
+				c.buf.lines = make([]exec.Line, 0, batchLines)
+			}
+			lines = c.buf.lines[:0]
+		}
+		known := len(lines)
+		var err error
+		lines, err = c.frame.appendLines(lines, c.next, batchLines)
+		c.next += uint64(len(lines) - known)
 		if err != nil && len(lines) == 0 {
 			return nil, fmt.Errorf("exec/shim: read log %s at line %d: %w", c.log.dir, c.next, err)
 		}
 		if err != nil {
 			break
 		}
-		if line.Seq < c.next {
-			continue
-		}
-		if lines == nil { // no sooner: advance may have changed the buffer
-			if c.buf.lines == nil {
-				c.buf.lines = make([]exec.Line, 0, batchLines)
-			}
-			lines = c.buf.lines[:0]
-		}
-		lines = append(lines, line)
-		c.next++
 	}
 	if len(lines) == 0 {
 		c.release()
+		return nil, nil
 	}
 	return lines, nil
 }

@@ -125,23 +125,23 @@ func decodeFrame(b []byte) (frame, int, error) {
 	}, size, nil
 }
 
-// line takes the next line out of the frame. Its Data is a part of the body.
-func (f *frame) line() (exec.Line, error) {
-	n, w := binary.Uvarint(f.body)
-	size := n >> 1
-	if w <= 0 || f.left == 0 || size > exec.MaxLine || size > uint64(len(f.body)-w) {
-		return exec.Line{}, errFrameCorrupt
+// appendLines takes lines out of the frame and appends those from a Seq on to dst,
+// until that has most of them or the frame is empty. Their Data is parts of the
+// body.
+func (f *frame) appendLines(dst []exec.Line, from uint64, most int) ([]exec.Line, error) {
+	for f.left > 0 && len(dst) < most {
+		n, w := binary.Uvarint(f.body)
+		size := n >> 1
+		if w <= 0 || size > exec.MaxLine || size > uint64(len(f.body)-w) {
+			return dst, errFrameCorrupt
+		}
+		end := w + int(size)
+		if f.next >= from {
+			dst = append(dst, exec.Line{Seq: f.next, Stream: f.stream, Partial: n&1 != 0, Time: f.time, Data: f.body[w:end:end]})
+		}
+		f.body = f.body[end:]
+		f.next++
+		f.left--
 	}
-	end := w + int(size)
-	line := exec.Line{
-		Seq:     f.next,
-		Stream:  f.stream,
-		Partial: n&1 != 0,
-		Time:    f.time,
-		Data:    f.body[w:end:end],
-	}
-	f.body = f.body[end:]
-	f.next++
-	f.left--
-	return line, nil
+	return dst, nil
 }

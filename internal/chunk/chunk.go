@@ -63,13 +63,14 @@ func Encode(events []stream.Event) []Chunk {
 	var chunks []Chunk
 	w := workspaces.Get().(*workspace)
 	for len(events) > 0 {
-		n, size := fitting(events)
-		w.plain = append(slices.Grow(w.plain[:0], size), plain)
-		for i := range n {
-			w.plain = appendEvent(w.plain, &events[i])
+		n, unpacked := 0, append(w.plain[:0], plain)
+		for n < len(events) && (n == 0 || len(unpacked) < Bytes) {
+			unpacked = appendEvent(unpacked, &events[n])
+			n++
 		}
-		stored, ok := w.plain, false
-		if w.smaller, ok = pack.Append(append(w.smaller[:0], packed), w.plain[1:]); ok {
+		w.plain = unpacked
+		stored, ok := unpacked, false
+		if w.smaller, ok = pack.Append(append(w.smaller[:0], packed), unpacked[1:]); ok {
 			stored = w.smaller
 		}
 		chunks = append(chunks, Chunk{First: events[0].Seq, Last: events[n-1].Seq, Events: bytes.Clone(stored)})
@@ -90,20 +91,6 @@ func unpacked(stored []byte) ([]byte, error) {
 		return pack.Unpack(nil, stored[1:], most)
 	}
 	return nil, errors.New("it is of no known form")
-}
-
-// fitting returns how many of the events make a chunk, at least one, and the
-// most that it may take.
-func fitting(events []stream.Event) (n, size int) {
-	size = 1
-	for n < len(events) && (n == 0 || size < Bytes) {
-		size += 1 + 2*binary.MaxVarintLen32 + len(events[n].Data)
-		if kindByte(events[n].Kind) == otherKind {
-			size += len(events[n].Kind)
-		}
-		n++
-	}
-	return n, size
 }
 
 func appendEvent(dst []byte, e *stream.Event) []byte {

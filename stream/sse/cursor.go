@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -112,18 +113,30 @@ func (c Cursor) AppendEvent(dst []byte, event string, data []byte) ([]byte, erro
 
 // AppendEventOf is AppendEvent with data in parts, each of which begins a data
 // line: a reader gets them joined by LF. Without a part there is no event, and
-// the reader takes the id for its own nevertheless.
+// the reader takes the id for its own nevertheless. parts is gone through a second
+// time if one of them holds CR or LF.
 func (c Cursor) AppendEventOf(dst []byte, event string, parts iter.Seq[[]byte]) ([]byte, error) {
 	head, err := c.appendHead(dst, event)
 	if err != nil {
 		return dst, err
 	}
 	dst = appendName(head, event)
+	begin, n := len(dst), 0
 	for part := range parts {
-		dst = appendLines(dst, part)
+		dst = appendData(dst, part)
+		n++
+	}
+	// To look through all parts at once is faster than through each.
+	if lines := dst[begin:]; bytes.Count(lines, lf) != n || bytes.IndexByte(lines, '\r') >= 0 {
+		dst = dst[:begin]
+		for part := range parts {
+			dst = appendLines(dst, part)
+		}
 	}
 	return append(dst, '\n'), nil
 }
+
+var lf = []byte{'\n'}
 
 // appendHead checks c and event, and appends the id.
 func (c Cursor) appendHead(dst []byte, event string) ([]byte, error) {

@@ -7,9 +7,11 @@ import (
 )
 
 const (
-	// readSize is how much is asked of the reader at a time. It also bounds
-	// how far a search for an LF runs where lines end in CR.
+	// readSize is how much is asked of the reader at a time, and bulkSize how
+	// much of one that has had as much as was asked; but where lines end in CR,
+	// readSize bounds how far a search for an LF runs.
 	readSize = 16 << 10
+	bulkSize = 64 << 10
 	// keepSize is the largest buffer that is kept once it is empty.
 	keepSize = 1 << 20
 
@@ -25,6 +27,7 @@ type lines struct {
 
 	buf        []byte
 	start, end int  // what is read and not yet taken
+	ask        int  // how much to read next
 	scanned    int  // bytes from start on that hold no end of a line
 	hasCR      bool // there may be a CR in what is read
 	skipLF     bool // the last line ended in CR
@@ -92,19 +95,25 @@ func (l *lines) fill() error {
 			l.buf = nil
 		}
 	}
-	if len(l.buf)-l.end < readSize {
+	if l.ask == 0 || l.hasCR {
+		l.ask = readSize
+	}
+	if len(l.buf)-l.end < l.ask {
 		pending := l.pending()
 		buf := l.buf
-		if len(buf)-pending < readSize {
-			buf = make([]byte, 2*pending+readSize)
+		if len(buf)-pending < l.ask {
+			buf = make([]byte, 2*pending+l.ask)
 		}
 		copy(buf, l.buf[l.start:l.end])
 		l.buf, l.start, l.end = buf, 0, pending
 	}
 	for range 100 {
-		n, err := l.reader.Read(l.buf[l.end : l.end+readSize])
+		n, err := l.reader.Read(l.buf[l.end : l.end+l.ask])
 		l.hasCR = l.hasCR || bytes.IndexByte(l.buf[l.end:l.end+n], '\r') >= 0
 		l.end += n
+		if n == l.ask {
+			l.ask = bulkSize
+		}
 		switch {
 		case n > 0:
 			l.err = err
