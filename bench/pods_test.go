@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/remotecommand"
@@ -187,25 +188,22 @@ func (p *pods) compare(b *testing.B, lines, bytes int, argv ...string) {
 	var product, single, executor, kubectl []float64
 	b.ResetTimer()
 	for n := range b.N {
-		begin := time.Now()
-		fatal(b, p.kubectl(argv...).Run()) // its output goes to /dev/null
-		kubectl = append(kubectl, time.Since(begin).Seconds())
-
-		begin = time.Now()
-		if got := p.follow(b, p.run(b, argv...)); got < lines { // more, where a line came in parts
-			b.Fatalf("%d lines", got)
-		}
-		product = append(product, time.Since(begin).Seconds())
-
-		begin = time.Now()
-		if got := p.followEach(b, p.run(b, argv...), func() {}); got < lines {
-			b.Fatalf("%d lines", got)
-		}
-		single = append(single, time.Since(begin).Seconds())
-
-		begin = time.Now()
-		p.execute(b, fmt.Sprintf("bench-%s-%d", strings.ToLower(strings.ReplaceAll(b.Name(), "/", "-")), n), lines, argv...)
-		executor = append(executor, time.Since(begin).Seconds())
+		kubectl = append(kubectl, seconds(func() {
+			fatal(b, p.kubectl(argv...).Run()) // its output goes to /dev/null
+		}))
+		product = append(product, seconds(func() {
+			if got := p.follow(b, p.run(b, argv...)); got < lines { // more, where a line came in parts
+				b.Fatalf("%d lines", got)
+			}
+		}))
+		single = append(single, seconds(func() {
+			if got := p.followEach(b, p.run(b, argv...), func() {}); got < lines {
+				b.Fatalf("%d lines", got)
+			}
+		}))
+		executor = append(executor, seconds(func() {
+			p.execute(b, fmt.Sprintf("bench-%s-%d", strings.ToLower(strings.ReplaceAll(b.Name(), "/", "-")), n), lines, argv...)
+		}))
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(median(kubectl), "kubectl-s")
@@ -217,6 +215,15 @@ func (p *pods) compare(b *testing.B, lines, bytes int, argv ...string) {
 	if bytes > 0 {
 		b.ReportMetric(float64(bytes)/1e6/median(product), "rdev-MB/s")
 	}
+}
+
+// seconds is how long f takes, once all that was written before is on the disk: or
+// each way would write what another one left.
+func seconds(f func()) float64 {
+	unix.Sync()
+	begin := time.Now()
+	f()
+	return time.Since(begin).Seconds()
 }
 
 // execute runs argv with the executor alone.
