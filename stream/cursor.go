@@ -36,6 +36,9 @@ func (c *cursor) Next(ctx context.Context) ([]Event, error) {
 		}
 		found, events, wake := c.tail.look((*c.page)[:0], c.at, c.hub.config.ReadBytes)
 		if found == findEvents {
+			if n := len(*c.page); len(events) < n {
+				clear((*c.page)[len(events):n]) // or it would keep blocks in memory
+			}
 			*c.page = events
 			return c.move(events, nil)
 		}
@@ -66,7 +69,8 @@ const maxPage = 4096
 
 func (c *cursor) giveBack() {
 	if cap(*c.page) <= maxPage {
-		clear(*c.page) // or it would keep blocks in memory
+		clear(*c.page)
+		*c.page = (*c.page)[:0]
 		pages.Put(c.page)
 	}
 	c.page = nil

@@ -4,7 +4,7 @@ import "sort"
 
 const (
 	// eventCost is what an event takes beside its Data in the hands of a reader:
-	// the Event, and the allocator's rounding.
+	// the Event, rounded up.
 	eventCost = 64 // bytes
 	// placeCost is what it takes beside its Data in a ring.
 	placeCost = 8 // bytes

@@ -63,18 +63,18 @@ func (t *tail) look(dst []Event, at uint64, maxBytes int) (find, []Event, <-chan
 	case at >= t.ring.base && at < t.ring.end():
 		return findEvents, t.ring.appendAfter(dst, at, maxBytes), nil
 	case at >= t.head.Seq && t.head.Closed:
-		return findEnd, dst, nil
+		return findEnd, nil, nil
 	case at >= t.head.Seq:
 		// Set before the lock is given back: whoever appends from here on
 		// sees it.
 		if !t.waited.Load() {
 			t.waited.Store(true)
 		}
-		return findNothing, dst, t.wake
+		return findNothing, nil, t.wake
 	case at < t.ring.base:
-		return findOlder, dst, nil
+		return findOlder, nil, nil
 	default:
-		return findUnloaded, dst, nil
+		return findUnloaded, nil, nil
 	}
 }
 

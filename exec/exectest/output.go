@@ -78,7 +78,7 @@ func outputTests() []subtest {
 		{"NumbersHaveNoHolesOverBothStreams", 0, func(s *session) {
 			c := s.run(s.script(`seq 1 3000; seq 1 3000 >&2; seq 3001 4000`))
 			lines := c.lines()
-			equal(s, "lines", whole(lines), 7000)
+			equal(s, "lines", ended(lines), 7000)
 			if len(lines) > 0 {
 				equal(s, "first", lines[0].Seq, 1)
 				equal(s, "last", lines[len(lines)-1].Seq, c.result.Lines)
@@ -88,7 +88,7 @@ func outputTests() []subtest {
 		}},
 		{"MuchOutputArrivesWhole", 0, func(s *session) {
 			c := s.run(s.command("seq", "1", "200000"))
-			equal(s, "lines", whole(c.lines()), 200000)
+			equal(s, "lines", ended(c.lines()), 200000)
 			equal(s, "lines counted", c.result.Lines, uint64(len(c.lines())))
 			equal(s, "stdout is whole", c.text(exec.Stdout) == numbers(1, 200000), true)
 		}},
@@ -145,9 +145,9 @@ func numbers(from, to int) string {
 	return b.String()
 }
 
-// whole returns how many lines have an end. On a busy machine, one may come in
+// ended returns how many lines have an end. On a busy machine, one may come in
 // pieces: the command pauses within it when nobody takes what it writes.
-func whole(lines []exec.Line) (n int) {
+func ended(lines []exec.Line) (n int) {
 	for i := range lines {
 		if !lines[i].Partial {
 			n++

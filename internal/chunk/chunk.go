@@ -63,14 +63,14 @@ func Encode(events []stream.Event) []Chunk {
 	var chunks []Chunk
 	w := workspaces.Get().(*workspace)
 	for len(events) > 0 {
-		n, unpacked := 0, append(w.plain[:0], plain)
-		for n < len(events) && (n == 0 || len(unpacked) < Bytes) {
-			unpacked = appendEvent(unpacked, &events[n])
+		n, raw := 0, append(w.plain[:0], plain)
+		for n < len(events) && (n == 0 || len(raw) < Bytes) {
+			raw = appendEvent(raw, &events[n])
 			n++
 		}
-		w.plain = unpacked
-		stored, ok := unpacked, false
-		if w.smaller, ok = pack.Append(append(w.smaller[:0], packed), unpacked[1:]); ok {
+		w.plain = raw
+		stored, ok := raw, false
+		if w.smaller, ok = pack.Append(append(w.smaller[:0], packed), raw[1:]); ok {
 			stored = w.smaller
 		}
 		chunks = append(chunks, Chunk{First: events[0].Seq, Last: events[n-1].Seq, Events: bytes.Clone(stored)})

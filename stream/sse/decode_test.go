@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"strings"
@@ -94,6 +95,28 @@ func TestDecoderLongLines(t *testing.T) {
 			is.True(reflect.DeepEqual(got, reference(stream)))
 		}
 	}
+}
+
+// TestDecoderOfMuch reads more than it asks for at once, with ends of lines of each
+// kind by turns.
+func TestDecoderOfMuch(t *testing.T) {
+	is := is.New(t)
+	var all strings.Builder
+	const events = 2000
+	data := func(n int) string { return strings.Repeat(fmt.Sprint(n, " "), n%700) + "." }
+	for n := range events {
+		end := []string{"\n", "\r\n", "\r"}[n/250%3]
+		fmt.Fprint(&all, "id: s:", n, end, "data: ", data(n), end, "data: second", end, end)
+	}
+	d := sse.NewDecoder(strings.NewReader(all.String()), nil)
+	for n := range events {
+		got, err := d.Next()
+		is.NoErr(err)
+		is.Equal(got.ID, fmt.Sprint("s:", n))
+		is.Equal(string(got.Data), data(n)+"\nsecond")
+	}
+	_, err := d.Next()
+	is.Equal(err, io.EOF)
 }
 
 func TestDecoderDoesNotWaitForMoreThanTheBlankLine(t *testing.T) {

@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// readSize is how much is asked of the reader at a time, and bulkSize how
-	// much of one that has had as much as was asked; but where lines end in CR,
-	// readSize bounds how far a search for an LF runs.
+	// readSize is how much is asked of the reader at a time, and bulkSize once it
+	// has given as much as was asked. Where lines end in CR it is always readSize,
+	// which bounds how far a search for an LF runs.
 	readSize = 16 << 10
 	bulkSize = 64 << 10
 	// keepSize is the largest buffer that is kept once it is empty.
